@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The control channel: sd-bus objects (service org.vswitch1) on a private unix socket that needs no bus daemon,
+ * and on the system bus where there is one. The daemon's model is behind `struct control_provider`, so the
+ * server knows nothing of how the model works, and the tests can serve a model of their own.
+ *
+ * Objects:  /org/vswitch1                       org.vswitch1.Manager
+ *           /org/vswitch1/switch/<name>         org.vswitch1.Switch
+ *           /org/vswitch1/pf/<name>             org.vswitch1.PF
+ *           /org/vswitch1/nic/<uuid>/<alias>    org.vswitch1.NIC      (path elements escaped by sd_bus_path_encode)
+ * Reading is for root and the group `vswitch` (the socket's mode); changing and the hook's calls are for root
+ * (SO_PEERCRED; on the system bus the bus policy and the sender's credentials).
+ */
+
+#include "vswitch/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#define CONTROL_SOCKET  VSWITCH_RUNTIME_DIR "/control"
+#define CONTROL_SERVICE "org.vswitch1"
+#define CONTROL_PATH    "/org/vswitch1"
+
+/* Views: what the objects' properties show. Strings are owned by the provider and valid during the call. */
+struct control_switch {
+        const char *name;
+        const char *driver; /* "bridge" */
+        const char *device; /* the bridge */
+        const char *uplink; /* the PF's netdev, or "" */
+        bool usable;
+        const char *reason; /* a sentence when not usable, else "" */
+};
+
+struct control_vf {
+        unsigned index;
+        const char *address;
+        const char *state; /* "free", "leased", "claimed", "foreign" */
+        const char *driver;
+        const char *mac;   /* VF filter, "" when zero */
+        const char *owner; /* "g1/ua-net0", or why it is foreign, or "" */
+        unsigned vectors;
+};
+
+struct control_pf {
+        const char *name;
+        const char *switch_name;
+        const char *driver;
+        const char *address;
+        bool up;
+        bool carrier;
+        unsigned total_vfs;
+        const char *steering;              /* "both", ... , "unknown" */
+        const char *const *uplink_filters; /* NULL-terminated list of MACs */
+        const struct control_vf *vfs;
+        size_t vfs_count;
+};
+
+struct control_nic {
+        const char *uuid;
+        const char *domain;
+        const char *alias;
+        const char *mac;
+        const char *switch_name;
+        const char *tap;
+        const char *wanted;    /* "synthetic" or "vf" */
+        const char *path;      /* where its frames go: "synthetic", "vf", "both" (a move), "none" */
+        const char *situation; /* failover/: "synthetic", "offering", "on-vf", "withdrawing", ... */
+        bool vf_allocated;
+        const char *vf;     /* PCI address, or "" */
+        const char *pf;     /* or "" */
+        const char *reason; /* code: why it is not on a VF, "" when it is */
+        const char *reason_sentence;
+        const char *remedy;
+        uint64_t since_usec;    /* CLOCK_REALTIME of the last change of `path` */
+        uint64_t deadline_usec; /* CLOCK_REALTIME when the daemon gives up waiting for something; 0 = none */
+        bool held;
+};
+
+struct control_status {
+        const char *version;
+        uint64_t started_usec; /* CLOCK_REALTIME */
+        bool libvirt_connected;
+        const char *libvirt_sentence; /* why not, or "" */
+        uint64_t resyncs;             /* times that lost notifications made everything be read again */
+        uint64_t moves_completed;
+        uint64_t moves_failed;
+};
+
+/* Who asks: for the log, and for what is bound to the life of a connection. */
+struct control_caller {
+        uint64_t connection; /* unique for the daemon's life */
+        unsigned uid;
+        int pid;
+        const char *description; /* "vswitch[1234] uid 0" */
+};
+
+enum control_hold {
+        CONTROL_HOLD_NONE,       /* the NIC may get a VF again after its back-off */
+        CONTROL_HOLD_CONNECTION, /* ... not before the caller's connection ends */
+        CONTROL_HOLD_UNTIL_ACQUIRE,
+};
+
+/* The answer to a hook call. `xml` (may be NULL) goes to libvirt on the hook's standard output; `refuse` (may be
+ * NULL) makes the hook fail with this sentence. */
+typedef void (*control_hook_reply)(void *reply_token, const char *xml, const char *refuse);
+
+struct control_provider {
+        void (*status)(void *model, struct control_status *ret);
+        /* Iteration: calls `each` until it returns non-zero. */
+        int (*switches)(void *model, int (*each)(const struct control_switch *, void *), void *userdata);
+        int (*pfs)(void *model, int (*each)(const struct control_pf *, void *), void *userdata);
+        int (*nics)(void *model, int (*each)(const struct control_nic *, void *), void *userdata);
+
+        /* Changes. They start the work and return; progress shows in the NIC's properties. 0, -ENOENT (no such NIC),
+         * or -EBUSY/-EINVAL/... with a sentence that says what to do. */
+        int (*nic_acquire)(void *model, const char *uuid, const char *alias, const struct control_caller *caller,
+                           struct vswitch_error *error);
+        int (*nic_release)(void *model, const char *uuid, const char *alias, enum control_hold hold,
+                           const struct control_caller *caller, struct vswitch_error *error);
+        /* The connection is gone: its holds end. */
+        void (*caller_gone)(void *model, uint64_t connection);
+
+        /* libvirt's qemu hook: domain name, operation ("prepare", "started", "stopped", "release", "migrate",
+         * "reconnect", ...), sub-operation, extra argument, the domain's XML. Must answer through `reply` exactly
+         * once, at once or later; `reply_token` stays valid until then. */
+        void (*hook)(void *model, const char *domain, const char *operation, const char *sub_operation,
+                     const char *extra, const char *xml, control_hook_reply reply, void *reply_token);
+};
+
+struct control;
+
+/* Listens on `socket_path` (removing a dead socket there; -EADDRINUSE when a daemon answers on it) and tries the
+ * system bus (its absence is not an error; it is tried again now and then). `group_name` may be NULL; a group that
+ * does not exist leaves the socket to root. */
+int control_new(sd_event *loop, const char *socket_path, const char *group_name,
+                const struct control_provider *provider, void *model, struct control **ret,
+                struct vswitch_error *error);
+void control_free(struct control *control);
+void control_freep(struct control **control);
+
+/* Sends PropertiesChanged of that object (all its changing properties) to every connection. */
+void control_nic_changed(struct control *control, const char *uuid, const char *alias);
+/* InterfacesAdded / InterfacesRemoved. */
+void control_nic_added(struct control *control, const char *uuid, const char *alias);
+void control_nic_removed(struct control *control, const char *uuid, const char *alias);
+/* Signal org.vswitch1.Manager.Event(t realtime_usec, s kind, s subject, s sentence): what `vswitch monitor` shows.
+ * kind: "move", "migration", "guest", "pf", "libvirt", "warning". */
+void control_event(struct control *control, const char *kind, const char *subject, const char *sentence);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The configuration file (libconfuse). Example:
+ *
+ *     libvirt-uri = "qemu:///system"
+ *     group = "vswitch"
+ *     switch "br0" {
+ *         bridge = "br0"            # default: the section's title
+ *         uplinks = { "enp1s0" }    # default: the bridge's only port that is a physical device
+ *         create = no               # make the bridge and enslave the uplink when missing
+ *         iov = yes                 # give VFs to guests
+ *         reserve-vfs = 0           # that many free VFs are left alone
+ *     }
+ *     timeouts { guest-driver = 60  unplug = 60  lease = 300  back-off = 60 }   # seconds
+ */
+
+#include "vswitch/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct config_switch {
+        char *name;
+        char *bridge;
+        char **uplinks;
+        size_t uplinks_count;
+        bool create;
+        bool iov;
+        unsigned reserve_vfs;
+};
+
+struct config {
+        char *libvirt_uri; /* NULL: default */
+        char *group;       /* NULL: "vswitch" */
+        struct config_switch *switches;
+        size_t switches_count;
+        uint64_t guest_driver_timeout_usec; /* attach -> the guest drives the VF */
+        uint64_t unplug_timeout_usec;       /* asked -> gone; then asked again, then undone */
+        uint64_t lease_timeout_usec;
+        uint64_t back_off_usec;
+};
+
+/* Reads and checks a file. -ENOENT, -EACCES; -EINVAL with "FILE:LINE: what is wrong, what to write instead". */
+int config_load(const char *path, struct config **ret, struct vswitch_error *error);
+void config_free(struct config *config);
+void config_freep(struct config **config);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Guests as libvirt and QEMU tell them: who is there, with which NICs and VFs, and what happens to them.
+ *
+ * libvirt calls block for as long as libvirtd likes, so none is made on the event loop. One thread owns the
+ * connection and its events, a few workers make the blocking calls; everything they find is handed over by a
+ * queue and delivered through the callbacks below on the event loop's thread, in the order in which it was seen.
+ * A lost connection is re-made with back-off (modular virtqemud or monolithic libvirtd, whichever answers), and
+ * everything is listed again.
+ */
+
+#include "vswitch/error.h"
+#include "vswitch/mac.h"
+#include "vswitch/pf.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#define GUEST_UUID_SIZE  37
+#define GUEST_ALIAS_SIZE 64
+
+/* A NIC of a guest with a backend on the host (<interface>). */
+struct guest_nic {
+        char alias[GUEST_ALIAS_SIZE]; /* "ua-net0"; libvirt's own "net0" when the owner gave none */
+        struct vswitch_mac mac;
+        char bridge[IF_NAMESIZE]; /* <source bridge=>, also of a running type='network' on a bridge; or "" */
+        char tap[IF_NAMESIZE];    /* <target dev=>, "" while not running */
+        bool is_virtio;
+        bool is_openvswitch;     /* <virtualport type='openvswitch'> */
+        bool teaming_persistent; /* <teaming type='persistent'/>: the owner's opt-in */
+        uint32_t mtu;            /* <mtu size=>, 0 when not given */
+};
+
+/* A PCI device of the host given to the guest: plain <hostdev> or <interface type='hostdev'>. */
+struct guest_vf {
+        char alias[GUEST_ALIAS_SIZE];
+        char address[PF_ADDRESS_SIZE];
+        char persistent[GUEST_ALIAS_SIZE]; /* <teaming type='transient' persistent=>, or "" */
+        bool managed;                      /* libvirt rebinds it */
+        bool is_interface;                 /* <interface type='hostdev'>: libvirt programs and restores it */
+};
+
+enum guest_state {
+        GUEST_OFF, /* defined, or gone: no QEMU */
+        GUEST_RUNNING,
+        GUEST_PAUSED,      /* by somebody, not by a migration */
+        GUEST_INCOMING,    /* QEMU waits for, or loads, the state of a guest that runs elsewhere */
+        GUEST_HANDED_OVER, /* stopped here at the end of an outgoing migration */
+};
+
+/* One domain as it was read in one go. */
+struct guest {
+        char uuid[GUEST_UUID_SIZE];
+        char *name;
+        int id; /* changes with every start */
+        enum guest_state state;
+        bool outgoing; /* a migration away from here is under way (job operation MIGRATION_OUT) */
+        bool is_q35;
+        unsigned free_root_ports; /* pcie-root-ports with nothing on them */
+        char managed_by[32];      /* "ovirt", "nova", "kubevirt" from <metadata>, or "" */
+        struct guest_nic *nics;
+        size_t nics_count;
+        struct guest_vf *vfs;
+        size_t vfs_count;
+};
+
+void guest_free(struct guest *guest);
+void guest_freep(struct guest **guest);
+
+/* Reads a domain's XML (live, migratable or inactive; also what the hook gets on its standard input). State, id
+ * and outgoing stay zero: they are not in the XML. -EINVAL with the place of the mistake. */
+int guest_parse_xml(const char *xml, struct guest **ret, struct vswitch_error *error);
+
+/* The domain's XML with the PCI source address of the device `alias` replaced; *ret malloc'ed. For the hook of an
+ * incoming migration: libvirt accepts a changed address there, but not a changed number of devices. -ENOENT when no
+ * such device. */
+int guest_rewrite_vf_address(const char *xml, const char *alias, const char *address, char **ret,
+                             struct vswitch_error *error);
+
+/* The XML by which a VF is attached: plain <hostdev managed='no'> with <teaming type='transient'> and `alias`.
+ * malloc'ed. libvirt then neither programs nor restores nor rebinds it. */
+int guest_vf_device_xml(const char *alias, const char *address, const char *persistent_alias, char **ret);
+
+enum guest_event_kind {
+        GUEST_EVENT_STANDBY_NEGOTIATED, /* QMP FAILOVER_NEGOTIATED; alias = the NIC's alias */
+        GUEST_EVENT_UNPLUG_ASKED,       /* QMP UNPLUG_PRIMARY: QEMU has asked the guest; alias = the VF's alias */
+        GUEST_EVENT_MIGRATION,          /* QMP MIGRATION; detail = "setup", "wait-unplug", "active", "device", ... */
+        GUEST_EVENT_STOPPED,            /* QMP STOP: the virtual CPUs stand still */
+        GUEST_EVENT_RESUMED,            /* QMP RESUME */
+        GUEST_EVENT_RESET,              /* QMP RESET or reboot */
+        GUEST_EVENT_DEVICE_REMOVED,     /* alias */
+        GUEST_EVENT_DEVICE_REMOVAL_FAILED,
+        GUEST_EVENT_LIFECYCLE, /* detail = "started/migrated", "suspended/migrated", "resumed/migrated", ... */
+};
+
+struct guest_event {
+        enum guest_event_kind kind;
+        uint64_t usec; /* CLOCK_MONOTONIC when libvirt's event reached this process */
+        char uuid[GUEST_UUID_SIZE];
+        char alias[GUEST_ALIAS_SIZE]; /* without libvirt's "host"/"net" id decorations, as in the XML; or "" */
+        char detail[48];
+};
+
+struct guests;
+
+/* All callbacks run on the event loop's thread. */
+struct guests_callbacks {
+        /* The connection to libvirt is up (everything will be listed next), or lost (`sentence` says why). */
+        void (*connection)(bool connected, const char *sentence, void *userdata);
+        /* Every domain with a QEMU process; whoever is not in the list is off. The guests are owned by the caller of
+         * this callback; copy or move them out (set the pointer to NULL). */
+        void (*listed)(struct guest **guests, size_t count, void *userdata);
+        /* One domain was read again (after its events, or on request). `guest` may be moved out as above. */
+        void (*changed)(struct guest **guest, void *userdata);
+        /* The instant signals. They come before the `changed` that they cause. */
+        void (*event)(const struct guest_event *event, void *userdata);
+};
+
+/* `uri` NULL: qemu:///system. Starts the threads; a libvirtd that is not there is not an error. */
+int guests_new(sd_event *loop, const char *uri, const struct guests_callbacks *callbacks, void *userdata,
+               struct guests **ret, struct vswitch_error *error);
+/* Stops the threads (waits for calls that are under way up to a bound). */
+void guests_free(struct guests *guests);
+void guests_freep(struct guests **guests);
+
+/* Answer to a request below: 0 or -errno with libvirt's words. -ENOTCONN: not connected. -ENOENT: no such domain or
+ * device. -ETIMEDOUT: libvirt gave no answer within its own bound. */
+typedef void (*guests_done)(int result, const char *sentence, void *userdata);
+
+/* Attaches by XML, live only. Answered when libvirt has (not when the guest uses it). */
+int guests_attach(struct guests *guests, const char *uuid, const char *device_xml, guests_done done, void *userdata);
+/* virDomainDetachDeviceAlias: answered when the guest was *asked*; GUEST_EVENT_DEVICE_REMOVED follows. */
+int guests_detach(struct guests *guests, const char *uuid, const char *alias, guests_done done, void *userdata);
+/* Reads the domain again: `changed` follows (with GUEST_OFF when it is gone). */
+int guests_refresh(struct guests *guests, const char *uuid);
+
+/* Runs `work` on a worker thread and then `done` on the event loop. For slow sysfs writes too (driver unbind).
+ * `error` is filled by `work`. */
+typedef int (*guests_work)(void *userdata, struct vswitch_error *error);
+int guests_run(struct guests *guests, guests_work work, guests_done done, void *userdata);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Network devices as the kernel lists them (RTM_GETLINK without VF information, which is long and slow). */
+
+#include "mac.h"
+#include "netlink.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vswitch_link {
+        int ifindex;
+        char name[IF_NAMESIZE];
+        char kind[16]; /* IFLA_INFO_KIND: "bridge", "tun", ...; "" for hardware */
+        struct vswitch_mac mac;
+        int master; /* ifindex of the bridge or bond, 0 if none */
+        uint32_t mtu;
+        bool up;                   /* IFF_UP: set by the administrator */
+        bool carrier;              /* IFLA_CARRIER, which changes at once; operstate can lag by 0.9 s */
+        uint64_t received_packets; /* IFLA_STATS64; on a tap these are the frames that the guest sent */
+};
+
+/* One link. -ENODEV when there is none. */
+int vswitch_link_get_by_name(struct vswitch_netlink *netlink, const char *name, struct vswitch_link *ret,
+                             struct vswitch_error *error);
+int vswitch_link_get_by_index(struct vswitch_netlink *netlink, int ifindex, struct vswitch_link *ret,
+                              struct vswitch_error *error);
+
+/* All links; *ret is malloc'ed. */
+int vswitch_link_list(struct vswitch_netlink *netlink, struct vswitch_link **ret, size_t *ret_count,
+                      struct vswitch_error *error);
+
+/* Decodes an RTM_NEWLINK / RTM_DELLINK message. Tolerates AF_BRIDGE messages (they carry the port only). */
+int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret);
+
+/* Changes. Each is one request. */
+int vswitch_link_set_up(struct vswitch_netlink *netlink, int ifindex, bool up, struct vswitch_error *error);
+int vswitch_link_set_master(struct vswitch_netlink *netlink, int ifindex, int master_ifindex,
+                            struct vswitch_error *error);
+int vswitch_link_add_bridge(struct vswitch_netlink *netlink, const char *name, struct vswitch_error *error);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The physical function: driver interface.
+ *
+ * One instance stands for one uplink with its embedded switch and its VFs. The daemon programs VFs (attributes
+ * by rtnetlink), binds them to vfio-pci (sysfs), reads the one signal that tells from outside whether the
+ * guest's driver is up (interrupt vectors), and keeps the uplink filters. Everything is read back from the
+ * kernel; instances only cache identities (names, addresses).
+ *
+ * Calls marked (slow) can block for seconds (driver unbind, reset): never call them on the event loop. They use
+ * only sysfs and are thread-safe. All others are a few rtnetlink requests or one small read.
+ */
+
+#include "error.h"
+#include "mac.h"
+#include "netlink.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PF_ADDRESS_SIZE     16 /* "0000:01:10.2" and its NUL, rounded up */
+#define PF_DRIVER_NAME_SIZE 32
+
+/* Which of the VF attributes a struct pf_vf_attributes holds, or a driver can set. */
+enum pf_vf_attribute {
+        PF_VF_MAC = 1u << 0,
+        PF_VF_VLAN = 1u << 1, /* with QoS and protocol */
+        PF_VF_SPOOF_CHECK = 1u << 2,
+        PF_VF_TRUST = 1u << 3,
+        PF_VF_LINK_STATE = 1u << 4,
+        PF_VF_RATE = 1u << 5, /* min and max */
+        PF_VF_QUERY_RSS = 1u << 6,
+};
+
+struct pf_vf_attributes {
+        uint32_t valid; /* enum pf_vf_attribute bits */
+        struct vswitch_mac mac;
+        uint16_t vlan;
+        uint8_t qos;
+        uint16_t vlan_protocol; /* host order: 0x8100 or 0x88a8 */
+        bool spoof_check;
+        bool trust;
+        uint32_t link_state; /* IFLA_VF_LINK_STATE_* */
+        uint32_t min_rate;   /* Mbit/s, 0 = none */
+        uint32_t max_rate;
+        bool query_rss;
+};
+
+/* What sysfs tells about one VF. */
+struct pf_vf {
+        unsigned index;
+        char address[PF_ADDRESS_SIZE];    /* PCI address of the VF */
+        char driver[PF_DRIVER_NAME_SIZE]; /* "" when unbound */
+        char netdev[IF_NAMESIZE];         /* its host netdev in our network namespace, or "" */
+        char iommu_group[16];             /* "" without an IOMMU */
+};
+
+struct pf_driver;
+
+struct pf {
+        const struct pf_driver *driver; /* drivers embed this struct as their first member */
+        char name[IF_NAMESIZE];
+        int ifindex;
+        char address[PF_ADDRESS_SIZE];
+        char kernel_driver[PF_DRIVER_NAME_SIZE]; /* "igb" */
+        unsigned total_vfs;                      /* sriov_totalvfs; 0 when the device has no SR-IOV */
+};
+
+struct pf_driver {
+        const char *name; /* "kernel" */
+
+        /* Opens the PF behind netdev `name`. A device without SR-IOV opens with total_vfs == 0. -ENODEV when there
+         * is no such netdev. */
+        int (*open)(struct vswitch_netlink *netlink, const char *name, struct pf **ret, struct vswitch_error *error);
+        void (*close)(struct pf *pf);
+
+        /* The VFs that exist now; *ret malloc'ed, ordered by index. */
+        int (*list_vfs)(struct pf *pf, struct pf_vf **ret, size_t *ret_count, struct vswitch_error *error);
+        int (*read_vf)(struct pf *pf, unsigned index, struct pf_vf *ret, struct vswitch_error *error);
+
+        /* Attributes. set writes those of `wanted->valid` that differ from what is read, one request each, MAC last;
+         * it stops at the first refusal, whose attribute and reason are in `error`. */
+        int (*read_attributes)(struct pf *pf, unsigned index, struct pf_vf_attributes *ret,
+                               struct vswitch_error *error);
+        int (*set_attributes)(struct pf *pf, unsigned index, const struct pf_vf_attributes *wanted,
+                              struct vswitch_error *error);
+
+        /* Uplink filters: MACs in the PF's own unicast list. Adding what is there and removing what is not there
+         * are success. */
+        int (*uplink_filter_add)(struct pf *pf, const struct vswitch_mac *mac, struct vswitch_error *error);
+        int (*uplink_filter_remove)(struct pf *pf, const struct vswitch_mac *mac, struct vswitch_error *error);
+        int (*uplink_filter_list)(struct pf *pf, struct vswitch_mac **ret, size_t *ret_count,
+                                  struct vswitch_error *error);
+
+        /* The number of interrupt vectors that the VF's user has enabled through vfio-pci: > 0 once the guest's
+         * driver has opened its netdev. -ENODATA when the VF is not bound to vfio-pci (the files then mean
+         * something else). One readdir. */
+        int (*vectors)(struct pf *pf, const char *vf_address, unsigned *ret);
+
+        /* (slow) Binds the VF to `driver` ("vfio-pci", "igbvf") or to none (""): driver_override, unbind, probe. The
+         * override is left empty afterwards unless `driver` is "vfio-pci". */
+        int (*bind)(struct pf *pf, const char *vf_address, const char *driver, struct vswitch_error *error);
+        /* (slow) Function level reset, where the device has one. */
+        int (*reset)(struct pf *pf, const char *vf_address, struct vswitch_error *error);
+};
+
+extern const struct pf_driver pf_kernel_driver;
+
+/* Root of sysfs; tests of the sysfs half point it to a tree of their own. Default "/sys". */
+extern const char *pf_kernel_sysfs_root;
+
+/* Is the process `pid` (or, with 0, any process) holding the VFIO group or device of this VF? Used to recognise
+ * VFs in foreign hands (another VM, DPDK). *ret true/false. */
+int pf_vf_is_open(const char *vf_address, bool *ret, struct vswitch_error *error);
+
+/* "vlan 5 qos 0 proto 802.1Q" etc. for logs: names of the bits in `attributes`, comma separated. */
+const char *pf_attribute_names(uint32_t attributes, char *buffer, size_t size);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The software switch: driver interface.
+ *
+ * One instance stands for one switch of the host (a Linux bridge; Open vSwitch later). The daemon asks it for
+ * three things: which way a MAC goes (the pin), both ways at once while a NIC moves (the copy rule), and to
+ * tell the wire where a MAC is now (announce). Drivers keep no state that is not in the kernel: what is there
+ * is read back, so a restarted daemon sees the truth. All calls block for the time of a few rtnetlink requests.
+ *
+ * VLAN 0 means: the bridge does not filter VLANs, or the untagged entry.
+ */
+
+#include "error.h"
+#include "mac.h"
+#include "netlink.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct softswitch_driver;
+
+struct softswitch {
+        const struct softswitch_driver *driver; /* drivers embed this struct as their first member */
+};
+
+/* Where the static sticky entry of a MAC points. */
+struct softswitch_pin {
+        int ifindex;    /* port, 0 when there is no entry that we could have made */
+        bool sticky;    /* without NTF_STICKY learning moves even a static entry (Linux bridge) */
+        bool permanent; /* local entry of a port's own address: not ours, never removed */
+        uint16_t vlan;
+};
+
+struct softswitch_driver {
+        const char *name; /* "bridge" */
+
+        /* Attaches to the existing switch `name`. -ENODEV with a sentence that says how to make one. */
+        int (*open)(struct vswitch_netlink *netlink, const char *name, struct softswitch **ret,
+                    struct vswitch_error *error);
+        void (*close)(struct softswitch *software_switch);
+
+        int (*ifindex)(const struct softswitch *software_switch);
+
+        /* Reads the pin of a MAC. No entry, or only a learned one: ifindex 0, still success. */
+        int (*read_pin)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                        struct softswitch_pin *ret, struct vswitch_error *error);
+        /* Makes or moves the entry: static sticky, replacing a learned one. One request. */
+        int (*pin)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
+                   struct vswitch_error *error);
+        /* Removes it; an entry that is not there is success. */
+        int (*unpin)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
+                     struct vswitch_error *error);
+
+        /* The copy rule: frames for `mac` that come in on `uplink_ifindex` are redirected to `tap_ifindex`; frames
+         * for it that leave there are mirrored to the tap as well. Adding twice is success. */
+        int (*copy_add)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
+                        int tap_ifindex, struct vswitch_error *error);
+        int (*copy_remove)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
+                           struct vswitch_error *error);
+        /* *ret_tap_ifindex: the tap of a complete rule, 0 when there is none, -1 when only a part is there. */
+        int (*copy_read)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
+                         int *ret_tap_ifindex, struct vswitch_error *error);
+        /* Every MAC that has any part of a copy rule of ours on `uplink_ifindex`; *ret malloc'ed. */
+        int (*copy_list)(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_mac **ret,
+                         size_t *ret_count, struct vswitch_error *error);
+
+        /* While a NIC is on a VF its tap stays a permanent multicast router port, so that a snooping bridge goes
+         * on feeding it and IPv6 works at once after the move back. */
+        int (*set_multicast_router)(struct softswitch *software_switch, int port_ifindex, bool permanent,
+                                    struct vswitch_error *error);
+
+        /* Sends three RARP announcements of `mac` out of `uplink_ifindex`, as QEMU does after a migration. */
+        int (*announce)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                        int uplink_ifindex, struct vswitch_error *error);
+};
+
+extern const struct softswitch_driver softswitch_bridge_driver;
+
+/* tc priority of every filter this project makes; together with the flower key it marks them as ours. */
+#define SOFTSWITCH_COPY_PRIORITY 0x5653
