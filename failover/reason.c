@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "failover/reason.h"
+
+static const struct {
+        const char *code;
+        const char *sentence;
+        const char *remedy;
+} reasons[FAILOVER_REASON_COUNT] = {
+        [FAILOVER_REASON_NONE] = { "", "", "" },
+
+        [FAILOVER_REASON_NO_TEAMING] = { "no-teaming", "the NIC does not ask for a VF",
+                                         "add <teaming type='persistent'/> to this <interface> and restart the guest" },
+        [FAILOVER_REASON_NO_USER_ALIAS] = { "no-user-alias", "the NIC has no alias of its own, so a VF cannot name it",
+                                            "add <alias name='ua-net0'/> to this <interface> and restart the guest" },
+        [FAILOVER_REASON_NOT_VIRTIO] = { "not-virtio", "only a virtio NIC can be teamed with a VF",
+                                         "set <model type='virtio'/> for this <interface> and restart the guest" },
+        [FAILOVER_REASON_NOT_Q35] = { "not-q35", "the guest's machine has no PCI Express, and a VF needs it",
+                                      "define the guest with machine='q35'" },
+        [FAILOVER_REASON_NO_FREE_ROOT_PORT] = { "no-free-root-port",
+                                                "the guest has no free PCI Express port to plug a VF into",
+                                                "add <controller type='pci' model='pcie-root-port'/> to the guest and "
+                                                "restart it" },
+        [FAILOVER_REASON_MANAGED_ELSEWHERE] = { "managed-elsewhere",
+                                                "another manager (oVirt, Nova, KubeVirt) owns this guest's devices",
+                                                "let that manager give it a VF" },
+        [FAILOVER_REASON_VF_NOT_OURS] = { "vf-not-ours", "the guest has a VF that was not attached by vswitch",
+                                          "remove that VF from the guest's XML if vswitch is to manage the NIC" },
+        [FAILOVER_REASON_DUPLICATE_MAC] = { "duplicate-mac", "another NIC on this switch has the same MAC",
+                                            "give one of them another MAC" },
+        [FAILOVER_REASON_MTU_MISMATCH] = { "mtu-mismatch", "the NIC's MTU is larger than the uplink's",
+                                           "raise the uplink's MTU or lower the NIC's" },
+
+        [FAILOVER_REASON_SWITCH_NOT_IOV] = { "switch-not-iov", "the switch does not give out VFs",
+                                             "set iov = yes for it in vswitch.conf" },
+        [FAILOVER_REASON_SWITCH_UNUSABLE] = { "switch-unusable", "the switch or the NIC's tap is not there",
+                                              "see 'vswitch status' for what the switch is missing" },
+        [FAILOVER_REASON_NO_UPLINK] = { "no-uplink", "the switch's uplink is not there",
+                                        "check that the uplink named in vswitch.conf exists and is a port of the "
+                                        "bridge" },
+        [FAILOVER_REASON_UPLINK_DOWN] = { "uplink-down", "the uplink is down or has no carrier",
+                                          "check the cable, and 'ip link set UPLINK up'" },
+        [FAILOVER_REASON_NO_SRIOV] = { "no-sriov", "the uplink's card has no SR-IOV",
+                                       "use a card with SR-IOV, or set iov = no for this switch" },
+        [FAILOVER_REASON_NO_VFS] = { "no-vfs", "the uplink has no VFs",
+                                     "make some: echo N > /sys/class/net/UPLINK/device/sriov_numvfs" },
+        [FAILOVER_REASON_NO_FREE_VF] = { "no-free-vf", "every VF of the uplink is in use",
+                                         "release another NIC's VF, or make more VFs" },
+
+        [FAILOVER_REASON_GUEST_UNKNOWN] = { "guest-unknown", "libvirt has not told about this guest yet",
+                                            "check that libvirtd or virtqemud runs" },
+        [FAILOVER_REASON_GUEST_OFF] = { "guest-off", "the guest does not run", "" },
+        [FAILOVER_REASON_GUEST_PAUSED] = { "guest-paused", "the guest is paused", "resume it: virsh resume" },
+        [FAILOVER_REASON_GUEST_ARRIVING] = { "guest-arriving", "the guest is being migrated to this host", "" },
+        [FAILOVER_REASON_GUEST_LEAVING] = { "guest-leaving", "the guest is being migrated to another host", "" },
+        [FAILOVER_REASON_GUEST_NOT_READY] = { "guest-not-ready",
+                                              "the guest has not accepted a standby NIC since its last reset",
+                                              "wait until it has booted; its kernel needs virtio_net with "
+                                              "net_failover" },
+        [FAILOVER_REASON_MOVING] = { "moving", "the NIC is being moved to a VF", "" },
+        [FAILOVER_REASON_HELD] = { "held", "an operator or a migration keeps the NIC on the synthetic path",
+                                   "vswitch nic acquire" },
+
+        [FAILOVER_REASON_RELEASED_BY_REQUEST] = { "released", "the NIC was released by request a moment ago",
+                                                  "wait for the back-off, or vswitch nic acquire" },
+        [FAILOVER_REASON_CLAIM_FAILED] = { "claim-failed", "the claim could not be written",
+                                           "check free space and permissions under /run/vswitch" },
+        [FAILOVER_REASON_PREPARE_FAILED] = { "prepare-failed", "the VF could not be bound or programmed",
+                                             "see the daemon's log for what the kernel said" },
+        [FAILOVER_REASON_TABLES_FAILED] = { "tables-failed", "the kernel refused a change of the switch's tables",
+                                            "see the daemon's log for what the kernel said" },
+        [FAILOVER_REASON_ATTACH_FAILED] = { "attach-failed", "libvirt refused to attach the VF",
+                                            "see the daemon's log for what libvirt said" },
+        [FAILOVER_REASON_GUEST_DRIVER_MISSING] = { "guest-driver-missing", "the guest's VF driver did not come up",
+                                                   "install the VF's driver in the guest" },
+        [FAILOVER_REASON_GUEST_DOES_NOT_USE_VF] = { "guest-does-not-use-vf",
+                                                    "the guest has the VF up but still sends through its virtio NIC",
+                                                    "check net_failover in the guest and that nothing there renames or "
+                                                    "enslaves the VF" },
+        [FAILOVER_REASON_UNPLUG_REFUSED] = { "unplug-refused", "the guest does not let go of the VF",
+                                             "check PCI hot-plug in the guest (pciehp); rebooting it helps" },
+        [FAILOVER_REASON_RESTORE_FAILED] = { "restore-failed", "the VF could not be given its old settings back",
+                                             "see the daemon's log; it is tried again" },
+};
+
+static unsigned reason_index(enum failover_reason reason)
+{
+        return (unsigned) reason < FAILOVER_REASON_COUNT ? reason : FAILOVER_REASON_NONE;
+}
+
+const char *failover_reason_code(enum failover_reason reason)
+{
+        return reasons[reason_index(reason)].code;
+}
+
+const char *failover_reason_sentence(enum failover_reason reason)
+{
+        return reasons[reason_index(reason)].sentence;
+}
+
+const char *failover_reason_remedy(enum failover_reason reason)
+{
+        return reasons[reason_index(reason)].remedy;
+}

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Theory of operation
+ *
+ * The rules below are tried from top to bottom; the first whose condition holds says what the situation is, which
+ * tables belong to it and which step may be taken. The order matters and is the design:
+ *
+ *   1. What is not known keeps what is there, except that a guest whose VF driver is seen to be gone gets its
+ *      synthetic path back at once: that needs nobody's word.
+ *   2. A guest that does not run here is in no table of this host. It is put in when its state is loaded (it has
+ *      stopped on the other host, so nobody is deaf in between) and taken out when it stops here.
+ *   3. While a migration is going out, QEMU plugs and unplugs; only the tables follow.
+ *   4. Otherwise the NIC is walked towards the wanted path, one observable step at a time:
+ *
+ *        synthetic -> preparing -> offering -> on-vf           (acquire)
+ *        on-vf -> withdrawing -> withdrawn -> returning -> synthetic  (release)
+ *
+ * The guest decides when it changes over: net_failover drops what arrives on the standby while a primary is
+ * registered and accepts it the moment there is none. Between "the guest may open the VF now" and "it has" both
+ * paths deliver, so the guest always gets exactly one copy it accepts.
+ */
+
+#include "failover/failover.h"
+
+/* Facts, policy and time with what several rules ask of them. */
+struct view {
+        const struct failover_facts *facts;
+        const struct failover_policy *policy;
+        uint64_t now;
+        bool wants_vf;
+        enum failover_reason reason; /* why it does not want, or cannot have, a VF */
+};
+
+static bool view_has_claim(const struct view *view)
+{
+        return view->facts->claim != FAILOVER_CLAIM_NONE;
+}
+
+static bool view_vectors_seen(const struct view *view)
+{
+        return view->facts->vectors == FAILOVER_YES;
+}
+
+/* Does this guest run on this host, so that its frames must reach it here? */
+static bool view_runs_here(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_RUNNING || view->facts->guest == FAILOVER_GUEST_PAUSED;
+}
+
+/* ---- tables ---- */
+
+static const struct failover_tables tables_none = { .pin = FAILOVER_PIN_NONE };
+
+static struct failover_tables tables_synthetic(const struct view *view)
+{
+        return (struct failover_tables){
+                .uplink_filter = view->facts->uplink_present,
+                .pin = view->facts->tap_present ? FAILOVER_PIN_TAP : FAILOVER_PIN_NONE,
+        };
+}
+
+static struct failover_tables tables_on_vf(const struct view *view)
+{
+        return (struct failover_tables){ .vf_filter = true, .multicast_router = true, .pin = FAILOVER_PIN_UPLINK };
+}
+
+/* Both paths, before the guest has opened the VF. Every steering class gets both filters: the VF needs its MAC
+ * before the guest's driver asks for it, and the PF's filter is what still delivers where the PF wins. */
+static struct failover_tables tables_offering(const struct view *view)
+{
+        return (struct failover_tables){
+                .vf_filter = true,
+                .uplink_filter = true,
+                .copy_rule = view->facts->tap_present,
+                .multicast_router = true,
+                .pin = FAILOVER_PIN_UPLINK,
+        };
+}
+
+/* Both paths, while the guest still has the VF open. Where the PF would win, its filter would cut the VF off: there
+ * (and where it is not known) the filter has to wait for the instant the vectors vanish; the copy rule serves the
+ * senders on the same switch in every class. */
+static struct failover_tables tables_withdrawing(const struct view *view)
+{
+        struct failover_tables tables = tables_offering(view);
+
+        tables.uplink_filter = view->facts->steering == FAILOVER_STEERING_BOTH;
+        return tables;
+}
+
+/* The guest has let go, QEMU has not: the VF keeps its MAC where that harms nobody, because a migration that is
+ * cancelled makes QEMU plug it back at once, and a VF without its MAC would come up alone and never pair. */
+static struct failover_tables tables_withdrawn(const struct view *view)
+{
+        struct failover_tables tables = tables_synthetic(view);
+
+        tables.vf_filter =
+                view->facts->steering == FAILOVER_STEERING_BOTH || view->facts->steering == FAILOVER_STEERING_PF_WINS;
+        return tables;
+}
+
+/* ---- small steps ---- */
+
+static void decision_add(struct failover_decision *decision, enum failover_action action)
+{
+        decision->actions[decision->actions_count++] = action;
+}
+
+static void decision_wait_until(struct failover_decision *decision, uint64_t when)
+{
+        if (when < decision->deadline)
+                decision->deadline = when;
+}
+
+/* One step at a time: while a call is under way its answer comes first. */
+static void decision_step(const struct view *view, struct failover_decision *decision, enum failover_action action)
+{
+        if (view->facts->call == FAILOVER_CALL_NONE)
+                decision_add(decision, action);
+}
+
+/* The VF is not in the guest any more (or never was): settings from before, then the claim goes. */
+static void step_give_back(const struct view *view, struct failover_decision *decision)
+{
+        if (!view_has_claim(view) || view->facts->attached == FAILOVER_UNKNOWN)
+                return;
+        if (!view->facts->touched)
+                decision_step(view, decision, FAILOVER_DROP_CLAIM);
+        else if (view->facts->failure == FAILOVER_REASON_RESTORE_FAILED && view->now < view->facts->back_off_until)
+                decision_wait_until(decision, view->facts->back_off_until);
+        else
+                decision_step(view, decision, FAILOVER_RESTORE_VF);
+}
+
+/* Ask the guest to let go; ask again; then give up for a while. */
+static void step_ask_to_unplug(const struct view *view, struct failover_decision *decision)
+{
+        const struct failover_facts *facts = view->facts;
+
+        if (view->facts->call != FAILOVER_CALL_NONE)
+                return;
+        if (facts->unplug_asked == 0) {
+                decision_add(decision, FAILOVER_DETACH_VF);
+                return;
+        }
+        if (view->now < facts->unplug_asked + view->policy->unplug_timeout) {
+                decision_wait_until(decision, facts->unplug_asked + view->policy->unplug_timeout);
+                return;
+        }
+        if (facts->unplug_attempts < view->policy->unplug_attempts)
+                decision_add(decision, FAILOVER_DETACH_VF);
+        else
+                decision->give_up = FAILOVER_REASON_UNPLUG_REFUSED;
+}
+
+/* ---- rules ---- */
+
+static bool when_unknown_and_vf_gone(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_UNKNOWN && view->facts->claim == FAILOVER_CLAIM_CLAIMED &&
+               view->facts->vectors == FAILOVER_NO && view->facts->pin == FAILOVER_PIN_UPLINK &&
+               view->facts->tap_present && view->facts->uplink_present;
+}
+
+static void then_unknown_and_vf_gone(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_offering(view);
+        decision->reason = FAILOVER_REASON_GUEST_UNKNOWN;
+        decision->watch_vectors = true;
+}
+
+static bool when_unknown(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_UNKNOWN;
+}
+
+static void then_unknown(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_GUEST_UNKNOWN;
+}
+
+static bool when_lease_waits(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_EXPECTED && view->facts->claim == FAILOVER_CLAIM_LEASED &&
+               view->now < view->facts->lease_until;
+}
+
+static void then_lease_waits(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_GUEST_ARRIVING;
+        decision_wait_until(decision, view->facts->lease_until);
+        if (view->facts->prepared == FAILOVER_NO)
+                decision_step(view, decision, FAILOVER_PREPARE_VF);
+}
+
+static bool when_absent(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_ABSENT || view->facts->guest == FAILOVER_GUEST_EXPECTED;
+}
+
+static void then_absent(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_GUEST_OFF;
+        step_give_back(view, decision);
+}
+
+static bool when_incoming(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_INCOMING;
+}
+
+static void then_incoming(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_GUEST_ARRIVING;
+}
+
+static bool when_loaded(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_LOADED;
+}
+
+static void then_loaded(const struct view *view, struct failover_decision *decision)
+{
+        bool brings_vf = view_has_claim(view) && view->facts->attached == FAILOVER_YES;
+
+        decision->tables = brings_vf ? tables_offering(view) : tables_synthetic(view);
+        decision->reason = FAILOVER_REASON_GUEST_ARRIVING;
+        decision->watch_vectors = brings_vf;
+}
+
+static bool when_handed_over(const struct view *view)
+{
+        return view->facts->guest == FAILOVER_GUEST_HANDED_OVER;
+}
+
+static void then_handed_over(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_GUEST_LEAVING;
+}
+
+static bool when_not_ours(const struct view *view)
+{
+        return view->facts->obstacle == FAILOVER_REASON_VF_NOT_OURS && !view_has_claim(view);
+}
+
+static void then_not_ours(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_VF_NOT_OURS;
+}
+
+static bool when_attachment_unknown(const struct view *view)
+{
+        return view_has_claim(view) &&
+               (view->facts->attached == FAILOVER_UNKNOWN ||
+                (view->facts->attached == FAILOVER_YES && view->facts->vectors == FAILOVER_UNKNOWN));
+}
+
+static void then_attachment_unknown(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_GUEST_UNKNOWN;
+}
+
+/* From here on the guest runs here, and it is known whether it has the VF and drives it. */
+
+static bool has_vf(const struct view *view)
+{
+        return view_has_claim(view) && view->facts->attached == FAILOVER_YES;
+}
+
+static bool when_leaving_asked(const struct view *view)
+{
+        return view->facts->outgoing && has_vf(view) && view_vectors_seen(view) && view->facts->unplug_asked_by_qemu;
+}
+
+static void then_leaving_asked(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_withdrawing(view);
+        decision->reason = FAILOVER_REASON_GUEST_LEAVING;
+        decision->watch_vectors = true;
+}
+
+static bool when_leaving_gone(const struct view *view)
+{
+        return view->facts->outgoing && has_vf(view) && !view_vectors_seen(view);
+}
+
+static void then_leaving_gone(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_withdrawn(view);
+        decision->reason = FAILOVER_REASON_GUEST_LEAVING;
+        decision->watch_vectors = true; /* a cancelled migration brings the VF back without asking us */
+}
+
+static bool when_on_vf(const struct view *view)
+{
+        return has_vf(view) && view_vectors_seen(view) &&
+               (view->wants_vf || view->facts->outgoing || view->facts->guest == FAILOVER_GUEST_PAUSED ||
+                view->now < view->facts->unplug_refused_until);
+}
+
+static void then_on_vf(const struct view *view, struct failover_decision *decision)
+{
+        uint64_t confirmed = view->facts->vectors_since + view->policy->confirm_window;
+
+        decision->tables = tables_on_vf(view);
+        decision->reason = FAILOVER_REASON_NONE;
+        if (!view->wants_vf && view->now < view->facts->unplug_refused_until) {
+                decision->reason = FAILOVER_REASON_UNPLUG_REFUSED;
+                decision_wait_until(decision, view->facts->unplug_refused_until);
+        }
+        if (view->facts->outgoing || !view->wants_vf || view->now >= confirmed)
+                return;
+        decision->watch_tap = true;
+        decision_wait_until(decision, confirmed);
+        if (view->facts->sends_on_tap)
+                decision->give_up = FAILOVER_REASON_GUEST_DOES_NOT_USE_VF;
+}
+
+static bool when_withdrawing(const struct view *view)
+{
+        return has_vf(view) && view_vectors_seen(view);
+}
+
+static void then_withdrawing(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_withdrawing(view);
+        decision->watch_vectors = true;
+        step_ask_to_unplug(view, decision);
+}
+
+static bool when_offering(const struct view *view)
+{
+        return has_vf(view) && (view->wants_vf || view->facts->guest == FAILOVER_GUEST_PAUSED);
+}
+
+static void then_offering(const struct view *view, struct failover_decision *decision)
+{
+        const struct failover_facts *facts = view->facts;
+        uint64_t since = facts->attached_since > facts->vectors_since ? facts->attached_since : facts->vectors_since;
+        uint64_t until = since + (facts->standby == FAILOVER_YES ? view->policy->guest_driver_timeout
+                                                                 : view->policy->guest_boot_timeout);
+
+        decision->tables = tables_offering(view);
+        decision->reason = FAILOVER_REASON_MOVING;
+        decision->watch_vectors = true;
+        if (facts->guest == FAILOVER_GUEST_PAUSED || facts->call != FAILOVER_CALL_NONE)
+                return;
+        if (view->now < until)
+                decision_wait_until(decision, until);
+        else
+                decision->give_up = FAILOVER_REASON_GUEST_DRIVER_MISSING;
+}
+
+static bool when_withdrawn(const struct view *view)
+{
+        return has_vf(view);
+}
+
+static void then_withdrawn(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_withdrawn(view);
+        decision->watch_vectors = true;
+        if (view->now < view->facts->unplug_refused_until)
+                decision_wait_until(decision, view->facts->unplug_refused_until);
+        else
+                step_ask_to_unplug(view, decision);
+}
+
+static bool when_attaching(const struct view *view)
+{
+        return view_has_claim(view) && view->facts->call == FAILOVER_CALL_ATTACH;
+}
+
+static void then_attaching(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_offering(view);
+        decision->reason = FAILOVER_REASON_MOVING;
+        decision->watch_vectors = true;
+}
+
+static bool when_returning(const struct view *view)
+{
+        return view_has_claim(view) && (!view->wants_vf || view->facts->outgoing);
+}
+
+static void then_returning(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_synthetic(view);
+        step_give_back(view, decision);
+}
+
+static bool when_preparing(const struct view *view)
+{
+        return view_has_claim(view) && view->facts->prepared != FAILOVER_YES;
+}
+
+static void then_preparing(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_synthetic(view);
+        decision->reason = FAILOVER_REASON_MOVING;
+        if (view->facts->prepared == FAILOVER_NO)
+                decision_step(view, decision, FAILOVER_PREPARE_VF);
+}
+
+static bool when_ready_to_attach(const struct view *view)
+{
+        return view_has_claim(view) && view->facts->guest == FAILOVER_GUEST_RUNNING;
+}
+
+static void then_ready_to_attach(const struct view *view, struct failover_decision *decision)
+{
+        decision->reason = FAILOVER_REASON_MOVING;
+        if (view->facts->call != FAILOVER_CALL_NONE) {
+                decision->tables = tables_synthetic(view);
+                return;
+        }
+        decision->tables = tables_offering(view);
+        decision->watch_vectors = true;
+        decision_add(decision, FAILOVER_ATTACH_VF);
+}
+
+static bool when_claiming(const struct view *view)
+{
+        return view->wants_vf && view->facts->guest == FAILOVER_GUEST_RUNNING && !view->facts->outgoing &&
+               !view_has_claim(view);
+}
+
+static void then_claiming(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_synthetic(view);
+        decision->reason = FAILOVER_REASON_MOVING;
+        decision_step(view, decision, FAILOVER_CLAIM_VF);
+}
+
+static bool when_always(const struct view *view)
+{
+        return true;
+}
+
+static void then_synthetic(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_synthetic(view);
+        if (view->reason == view->facts->failure && view->now < view->facts->back_off_until)
+                decision_wait_until(decision, view->facts->back_off_until);
+}
+
+static const struct rule {
+        const char *name;
+        bool (*when)(const struct view *view);
+        enum failover_situation situation;
+        bool keeps_tables; /* whatever is there stays */
+        void (*then)(const struct view *view, struct failover_decision *decision);
+} rules[] = {
+        { "unknown-guest-lost-its-vf", when_unknown_and_vf_gone, FAILOVER_SITUATION_OFFERING, false,
+          then_unknown_and_vf_gone },
+        { "unknown-guest", when_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_unknown },
+        { "lease-waits", when_lease_waits, FAILOVER_SITUATION_EXPECTED, false, then_lease_waits },
+        { "absent", when_absent, FAILOVER_SITUATION_ABSENT, false, then_absent },
+        { "incoming", when_incoming, FAILOVER_SITUATION_EXPECTED, false, then_incoming },
+        { "loaded", when_loaded, FAILOVER_SITUATION_ARRIVING, false, then_loaded },
+        { "handed-over", when_handed_over, FAILOVER_SITUATION_HANDED_OVER, false, then_handed_over },
+        { "somebody-elses-vf", when_not_ours, FAILOVER_SITUATION_UNMANAGED, true, then_not_ours },
+        { "attachment-unknown", when_attachment_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_attachment_unknown },
+        { "leaving-asked", when_leaving_asked, FAILOVER_SITUATION_WITHDRAWING, false, then_leaving_asked },
+        { "leaving-gone", when_leaving_gone, FAILOVER_SITUATION_WITHDRAWN, false, then_leaving_gone },
+        { "on-vf", when_on_vf, FAILOVER_SITUATION_ON_VF, false, then_on_vf },
+        { "withdrawing", when_withdrawing, FAILOVER_SITUATION_WITHDRAWING, false, then_withdrawing },
+        { "offering", when_offering, FAILOVER_SITUATION_OFFERING, false, then_offering },
+        { "withdrawn", when_withdrawn, FAILOVER_SITUATION_WITHDRAWN, false, then_withdrawn },
+        { "attaching", when_attaching, FAILOVER_SITUATION_OFFERING, false, then_attaching },
+        { "returning", when_returning, FAILOVER_SITUATION_RETURNING, false, then_returning },
+        { "preparing", when_preparing, FAILOVER_SITUATION_PREPARING, false, then_preparing },
+        { "ready-to-attach", when_ready_to_attach, FAILOVER_SITUATION_PREPARING, false, then_ready_to_attach },
+        { "claiming", when_claiming, FAILOVER_SITUATION_PREPARING, false, then_claiming },
+        { "synthetic", when_always, FAILOVER_SITUATION_SYNTHETIC, false, then_synthetic },
+};
+
+#define RULES_COUNT (sizeof(rules) / sizeof(rules[0]))
+
+const char *failover_rule_name(size_t index)
+{
+        return index < RULES_COUNT ? rules[index].name : NULL;
+}
+
+/* ---- the wanted path ---- */
+
+/* What stands between this NIC and a VF; NONE when nothing does. The order is what an operator should mend first. */
+static enum failover_reason find_reason(const struct failover_facts *facts, const struct failover_policy *policy,
+                                        uint64_t now)
+{
+        if (facts->obstacle != FAILOVER_REASON_NONE)
+                return facts->obstacle;
+        if (!policy->want_vf || facts->held)
+                return FAILOVER_REASON_HELD;
+        if (!facts->uplink_present)
+                return FAILOVER_REASON_NO_UPLINK;
+        if (!facts->uplink_up)
+                return FAILOVER_REASON_UPLINK_DOWN;
+        if (now < facts->back_off_until && facts->failure != FAILOVER_REASON_NONE)
+                return facts->failure;
+        if (facts->claim != FAILOVER_CLAIM_NONE)
+                return FAILOVER_REASON_NONE; /* it has one already: the rest is about getting one */
+        if (facts->guest == FAILOVER_GUEST_PAUSED)
+                return FAILOVER_REASON_GUEST_PAUSED;
+        if (facts->outgoing)
+                return FAILOVER_REASON_GUEST_LEAVING;
+        if (facts->standby == FAILOVER_NO)
+                return FAILOVER_REASON_GUEST_NOT_READY;
+        if (!facts->tap_present)
+                return FAILOVER_REASON_SWITCH_UNUSABLE;
+        if (!facts->vf_available)
+                return facts->no_vf;
+        return FAILOVER_REASON_NONE;
+}
+
+/* ---- from the wanted tables to actions ---- */
+
+static void add_if(struct failover_decision *decision, bool wanted, enum failover_known present,
+                   enum failover_action action)
+{
+        if (wanted && present == FAILOVER_NO)
+                decision_add(decision, action);
+}
+
+static void remove_if(struct failover_decision *decision, bool wanted, enum failover_known present,
+                      enum failover_action action)
+{
+        if (!wanted && present == FAILOVER_YES)
+                decision_add(decision, action);
+}
+
+/* Never touch a VF's MAC while its vectors exist, whatever a rule says: some drivers reset the VF on it. */
+static bool may_change_vf_filter(const struct failover_facts *facts)
+{
+        return facts->claim != FAILOVER_CLAIM_NONE && facts->vectors != FAILOVER_YES &&
+               !(facts->attached == FAILOVER_YES && facts->vectors == FAILOVER_UNKNOWN);
+}
+
+static void emit_tables(const struct failover_facts *facts, struct failover_decision *decision)
+{
+        const struct failover_tables *tables = &decision->tables;
+        bool vf_filter_free = may_change_vf_filter(facts);
+
+        if (vf_filter_free)
+                add_if(decision, tables->vf_filter, facts->vf_filter, FAILOVER_ADD_VF_FILTER);
+        add_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_ADD_UPLINK_FILTER);
+        add_if(decision, tables->copy_rule, facts->copy_rule, FAILOVER_ADD_COPY_RULE);
+        add_if(decision, tables->multicast_router, facts->multicast_router, FAILOVER_ADD_MULTICAST_ROUTER);
+
+        if (facts->pin != FAILOVER_PIN_UNKNOWN && facts->pin != tables->pin)
+                decision_add(decision, tables->pin == FAILOVER_PIN_TAP      ? FAILOVER_PIN_TO_TAP
+                                       : tables->pin == FAILOVER_PIN_UPLINK ? FAILOVER_PIN_TO_UPLINK
+                                                                            : FAILOVER_UNPIN);
+
+        remove_if(decision, tables->copy_rule, facts->copy_rule, FAILOVER_REMOVE_COPY_RULE);
+        remove_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_REMOVE_UPLINK_FILTER);
+        if (vf_filter_free)
+                remove_if(decision, tables->vf_filter, facts->vf_filter, FAILOVER_REMOVE_VF_FILTER);
+        remove_if(decision, tables->multicast_router, facts->multicast_router, FAILOVER_REMOVE_MULTICAST_ROUTER);
+}
+
+void failover_decide(const struct failover_facts *facts, const struct failover_policy *policy, uint64_t now,
+                     struct failover_decision *ret)
+{
+        struct view view = { .facts = facts, .policy = policy, .now = now };
+        struct failover_decision step = { .deadline = FAILOVER_NEVER };
+        const struct rule *rule = rules;
+
+        view.reason = find_reason(facts, policy, now);
+        view.wants_vf = view.reason == FAILOVER_REASON_NONE;
+        while (!rule->when(&view))
+                rule++;
+
+        step.tables = tables_none;
+        step.reason = view.reason;
+        rule->then(&view, &step);
+        if (!facts->uplink_present && step.tables.pin == FAILOVER_PIN_UPLINK)
+                step.tables = tables_synthetic(&view);
+
+        *ret = step;
+        ret->rule = rule->name;
+        ret->situation = rule->situation;
+        ret->wants_vf = view.wants_vf;
+        ret->actions_count = 0;
+        if (!rule->keeps_tables)
+                emit_tables(facts, ret);
+        if (facts->announce_wanted &&
+            (ret->situation == FAILOVER_SITUATION_ARRIVING || (view_runs_here(&view) && !rule->keeps_tables)))
+                decision_add(ret, FAILOVER_ANNOUNCE);
+        /* A move that is given up takes no further step; the next decision goes the other way. */
+        if (ret->give_up == FAILOVER_REASON_NONE)
+                for (size_t i = 0; i < step.actions_count; i++)
+                        decision_add(ret, step.actions[i]);
+}
