@@ -4,6 +4,7 @@ Sources are read only.  The cache survives (root file system, disk image, keys,
 logs of the last lab).  Everything under RUN belongs to the running lab and goes
 away with it.
 """
+import hashlib
 import os
 from pathlib import Path
 
@@ -16,7 +17,8 @@ PROBE = LAB / "probe"
 CACHE = Path(os.environ.get("VSWITCH_LAB_CACHE", "/var/cache/vswitch-lab"))
 KEYS = CACHE / "keys"
 LOGS = CACHE / "logs"
-BUILD = CACHE / "build"
+# One per source tree: several may share the cache.
+BUILD = CACHE / f"build-{hashlib.sha256(str(REPO).encode()).hexdigest()[:8]}"
 
 RUN = Path("/run/vswitch-lab")
 LOCK = Path("/run/vswitch-lab.lock")
