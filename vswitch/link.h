@@ -21,6 +21,11 @@ struct vswitch_link {
         bool up;                   /* IFF_UP: set by the administrator */
         bool carrier;              /* IFLA_CARRIER, which changes at once; operstate can lag by 0.9 s */
         uint64_t received_packets; /* IFLA_STATS64; on a tap these are the frames that the guest sent */
+
+        /* Set by vswitch_link_parse() for an AF_BRIDGE message: it is about the device as a bridge port. It has no
+         * kind and no counters, and as RTM_DELLINK it says that the port left the bridge, not that the device
+         * is gone. */
+        bool is_port_message;
 };
 
 /* One link. -ENODEV when there is none. */
@@ -33,10 +38,11 @@ int vswitch_link_get_by_index(struct vswitch_netlink *netlink, int ifindex, stru
 int vswitch_link_list(struct vswitch_netlink *netlink, struct vswitch_link **ret, size_t *ret_count,
                       struct vswitch_error *error);
 
-/* Decodes an RTM_NEWLINK / RTM_DELLINK message. Tolerates AF_BRIDGE messages (they carry the port only). */
+/* Decodes an RTM_NEWLINK / RTM_DELLINK message, AF_BRIDGE ones too (see is_port_message). -EBADMSG when it is
+ * something else. */
 int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret);
 
-/* Changes. Each is one request. */
+/* Changes. Each is one request. A master_ifindex of 0 takes the link out of its bridge. */
 int vswitch_link_set_up(struct vswitch_netlink *netlink, int ifindex, bool up, struct vswitch_error *error);
 int vswitch_link_set_master(struct vswitch_netlink *netlink, int ifindex, int master_ifindex,
                             struct vswitch_error *error);

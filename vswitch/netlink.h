@@ -21,6 +21,11 @@ int vswitch_netlink_open(struct vswitch_netlink **ret, struct vswitch_error *err
 void vswitch_netlink_close(struct vswitch_netlink *netlink);
 void vswitch_netlink_closep(struct vswitch_netlink **netlink); /* for __attribute__((cleanup)) */
 
+/* A message of `type` (RTM_...) that begins with the family's header (struct ifinfomsg, ndmsg, tcmsg). NULL
+ * without memory. It has room for a page of attributes; nothing
+ * that this project sends fills a quarter of it, so the result of nla_put() needs no checking. */
+struct nl_msg *vswitch_netlink_message(int type, int flags, const void *family_header, size_t size);
+
 /* Sends `message` (NLM_F_REQUEST|NLM_F_ACK are added) and waits for its acknowledgement. Takes ownership of
  * `message`. 0, or the kernel's -errno with its extack text in `error`. */
 int vswitch_netlink_transact(struct vswitch_netlink *netlink, struct nl_msg *message, struct vswitch_error *error);
@@ -44,6 +49,7 @@ void vswitch_netlink_monitor_close(struct vswitch_netlink_monitor *monitor);
 int vswitch_netlink_monitor_fd(const struct vswitch_netlink_monitor *monitor);
 
 /* Reads what is there and calls `handler` for each message. Returns 0 when drained, or -ENOBUFS when the kernel
- * dropped notifications: the caller must then read everything again. */
+ * dropped notifications: the caller must then read everything again (what was still queued then is older than
+ * the loss and has been thrown away). A non-zero return of `handler` ends the reading with it. */
 int vswitch_netlink_monitor_read(struct vswitch_netlink_monitor *monitor, vswitch_netlink_handler handler,
                                  void *userdata);

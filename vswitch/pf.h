@@ -82,8 +82,10 @@ struct pf_driver {
         int (*list_vfs)(struct pf *pf, struct pf_vf **ret, size_t *ret_count, struct vswitch_error *error);
         int (*read_vf)(struct pf *pf, unsigned index, struct pf_vf *ret, struct vswitch_error *error);
 
-        /* Attributes. set writes those of `wanted->valid` that differ from what is read, one request each, MAC last;
-         * it stops at the first refusal, whose attribute and reason are in `error`. */
+        /* Attributes. set writes those of `wanted->valid` that differ from what is read, one request each, MAC last,
+         * and reads them back (-EIO when the driver took a value and reports another). It stops at the first
+         * refusal, whose attribute and reason are in `error`; -EAGAIN and -EBUSY have then been retried for a tenth
+         * of a second. */
         int (*read_attributes)(struct pf *pf, unsigned index, struct pf_vf_attributes *ret,
                                struct vswitch_error *error);
         int (*set_attributes)(struct pf *pf, unsigned index, const struct pf_vf_attributes *wanted,
@@ -102,9 +104,11 @@ struct pf_driver {
         int (*vectors)(struct pf *pf, const char *vf_address, unsigned *ret);
 
         /* (slow) Binds the VF to `driver` ("vfio-pci", "igbvf") or to none (""): driver_override, unbind, probe. The
-         * override is left empty afterwards unless `driver` is "vfio-pci". */
+         * override is left empty afterwards unless `driver` is "vfio-pci". -EBUSY while a process has the VF open
+         * through VFIO (the kernel would wait for it for ever); -ENODEV with the way out when the driver is not
+         * loaded, -EOPNOTSUPP without an IOMMU, both before anything was changed. */
         int (*bind)(struct pf *pf, const char *vf_address, const char *driver, struct vswitch_error *error);
-        /* (slow) Function level reset, where the device has one. */
+        /* (slow) Function level reset. -EOPNOTSUPP where the device has none. */
         int (*reset)(struct pf *pf, const char *vf_address, struct vswitch_error *error);
 };
 
@@ -113,9 +117,10 @@ extern const struct pf_driver pf_kernel_driver;
 /* Root of sysfs; tests of the sysfs half point it to a tree of their own. Default "/sys". */
 extern const char *pf_kernel_sysfs_root;
 
-/* Is the process `pid` (or, with 0, any process) holding the VFIO group or device of this VF? Used to recognise
- * VFs in foreign hands (another VM, DPDK). *ret true/false. */
+/* Does any process hold this VF through VFIO (its device, or its group)? Used to recognise VFs in foreign hands
+ * (another VM, DPDK). A VF that is not bound to a VFIO driver is not open. A few small reads when it is in use;
+ * when it is not, a walk over the open files of all processes. */
 int pf_vf_is_open(const char *vf_address, bool *ret, struct vswitch_error *error);
 
-/* "vlan 5 qos 0 proto 802.1Q" etc. for logs: names of the bits in `attributes`, comma separated. */
+/* Names of the bits in `attributes` for sentences and logs: "VLAN, trust, MAC". Returns `buffer`. */
 const char *pf_attribute_names(uint32_t attributes, char *buffer, size_t size);

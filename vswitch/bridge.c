@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The Linux bridge as the software switch.
+ *
+ * The VLAN of an entry: a bridge that does not filter VLANs files every MAC under 0, whatever tag its frames
+ * carry; one that does files it under the VLAN of the frame, so "untagged" there means the VLAN that untagged
+ * ports get (vlan_default_pvid). Both can be changed while the bridge runs and an entry under the wrong VLAN is
+ * simply never looked at; so they are read each time and not remembered.
+ *
+ * What is ours among the entries: static (NUD_NOARP) and sticky. Learned entries are replaced by a pin, static
+ * ones of others that are not sticky are replaced too (they say where the MAC is, and so do we, and better), but
+ * only our kind is ever removed. Local entries (NUD_PERMANENT) are addresses of the bridge's own ports: a guest
+ * with such a MAC is a mistake that must not be made worse.
+ */
+
+#include "announce.h"
+#include "bridge_vlan.h"
+#include "cleanup.h"
+#include "copy_rule.h"
+#include "fdb.h"
+#include "link.h"
+#include "softswitch.h"
+
+#include <errno.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <string.h>
+
+/* IFLA_BRPORT_MULTICAST_ROUTER, as in the kernel's if_bridge.h: learn from queries (the default), or always. */
+#define MULTICAST_ROUTER_LEARN     1
+#define MULTICAST_ROUTER_PERMANENT 2
+
+struct bridge {
+        struct softswitch software_switch;
+        struct vswitch_netlink *netlink;
+        char name[IF_NAMESIZE];
+        int ifindex;
+};
+
+static struct bridge *bridge_of(struct softswitch *software_switch)
+{
+        return (struct bridge *) software_switch;
+}
+
+static int bridge_open(struct vswitch_netlink *netlink, const char *name, struct softswitch **ret,
+                       struct vswitch_error *error)
+{
+        struct vswitch_link link;
+        struct bridge *bridge;
+        int r;
+
+        r = vswitch_link_get_by_name(netlink, name, &link, error);
+        if (r == -ENODEV)
+                return vswitch_error_set(error, r,
+                                         "there is no bridge %s: make one with \"ip link add %s type bridge\" or in "
+                                         "the host's network configuration",
+                                         name, name);
+        if (r < 0)
+                return r;
+        if (strcmp(link.kind, "bridge") != 0)
+                return vswitch_error_set(error, -ENODEV, "%s is not a Linux bridge but %s", name,
+                                         link.kind[0] != '\0' ? link.kind : "a hardware device");
+
+        bridge = calloc(1, sizeof(*bridge));
+        if (!bridge)
+                return -ENOMEM;
+        bridge->software_switch.driver = &softswitch_bridge_driver;
+        bridge->netlink = netlink;
+        bridge->ifindex = link.ifindex;
+        memcpy(bridge->name, link.name, sizeof(bridge->name));
+        *ret = &bridge->software_switch;
+        return 0;
+}
+
+static void bridge_close(struct softswitch *software_switch)
+{
+        free(software_switch);
+}
+
+static int bridge_ifindex(const struct softswitch *software_switch)
+{
+        return ((const struct bridge *) software_switch)->ifindex;
+}
+
+static int read_settings(struct bridge *bridge, struct bridge_vlan_settings *ret, struct vswitch_error *error)
+{
+        int r = bridge_vlan_read_settings(bridge->netlink, bridge->ifindex, ret, error);
+
+        return r < 0 ? vswitch_error_prefix(error, r, "cannot read the settings of bridge %s", bridge->name) : 0;
+}
+
+/* The VLAN under which the bridge files frames of `vlan`. */
+static int fdb_vlan(struct bridge *bridge, uint16_t vlan, uint16_t *ret, struct vswitch_error *error)
+{
+        struct bridge_vlan_settings settings;
+        int r = read_settings(bridge, &settings, error);
+
+        if (r < 0)
+                return r;
+        if (!settings.filtering)
+                *ret = 0;
+        else if (vlan != 0)
+                *ret = vlan;
+        else if (settings.default_pvid != 0)
+                *ret = settings.default_pvid;
+        else
+                return vswitch_error_set(error, -EINVAL,
+                                         "bridge %s filters VLANs and has no default one (vlan_default_pvid 0): the "
+                                         "NIC needs a VLAN",
+                                         bridge->name);
+        return 0;
+}
+
+static int get_entry(struct bridge *bridge, const struct vswitch_mac *mac, uint16_t fdb_vlan_id, struct fdb_entry *ret,
+                     struct vswitch_error *error)
+{
+        char text[VSWITCH_MAC_TEXT_SIZE];
+        struct vswitch_error refusal = { 0 };
+        int r = fdb_get(bridge->netlink, bridge->ifindex, mac, fdb_vlan_id, ret, &refusal);
+
+        if (r == -ENOENT) {
+                *ret = (struct fdb_entry){ 0 };
+                return 0;
+        }
+        if (r < 0)
+                return vswitch_error_set(error, r, "cannot read the entry for %s on bridge %s: %s",
+                                         vswitch_mac_format(mac, text), bridge->name, vswitch_error_text(&refusal, r));
+        return 0;
+}
+
+static int bridge_read_pin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                           struct softswitch_pin *ret, struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        struct softswitch_pin pin = { .vlan = vlan };
+        struct fdb_entry entry;
+        uint16_t filed_under;
+        int r;
+
+        r = fdb_vlan(bridge, vlan, &filed_under, error);
+        if (r < 0)
+                return r;
+        r = get_entry(bridge, mac, filed_under, &entry, error);
+        if (r < 0)
+                return r;
+
+        if (entry.state & (NUD_NOARP | NUD_PERMANENT)) {
+                pin.ifindex = entry.ifindex;
+                pin.sticky = entry.flags & NTF_STICKY;
+                pin.permanent = entry.state & NUD_PERMANENT;
+        }
+        *ret = pin;
+        return 0;
+}
+
+static int bridge_pin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                      int port_ifindex, struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        char text[VSWITCH_MAC_TEXT_SIZE];
+        struct vswitch_error refusal = { 0 };
+        struct fdb_entry entry;
+        uint16_t filed_under;
+        int r;
+
+        r = fdb_vlan(bridge, vlan, &filed_under, error);
+        if (r < 0)
+                return r;
+        r = get_entry(bridge, mac, filed_under, &entry, error);
+        if (r < 0)
+                return r;
+        if (entry.state & NUD_PERMANENT)
+                return vswitch_error_set(error, -EEXIST,
+                                         "%s is the address of network device %d, which belongs to bridge %s itself",
+                                         vswitch_mac_format(mac, text), entry.ifindex, bridge->name);
+
+        entry = (struct fdb_entry){
+                .mac = *mac,
+                .vlan = filed_under,
+                .ifindex = port_ifindex,
+                .state = NUD_NOARP,
+                .flags = NTF_MASTER | NTF_STICKY,
+        };
+        r = fdb_replace(bridge->netlink, &entry, &refusal);
+        if (r == -EINVAL && filed_under != 0)
+                return vswitch_error_set(error, r,
+                                         "cannot pin %s on bridge %s: network device %d is not a member of "
+                                         "VLAN %u",
+                                         vswitch_mac_format(mac, text), bridge->name, port_ifindex, filed_under);
+        if (r < 0)
+                return vswitch_error_set(error, r, "cannot pin %s to network device %d on bridge %s: %s",
+                                         vswitch_mac_format(mac, text), port_ifindex, bridge->name,
+                                         vswitch_error_text(&refusal, r));
+        return 0;
+}
+
+static int bridge_unpin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                        int port_ifindex, struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        char text[VSWITCH_MAC_TEXT_SIZE];
+        struct vswitch_error refusal = { 0 };
+        struct fdb_entry entry;
+        uint16_t filed_under;
+        int r;
+
+        r = fdb_vlan(bridge, vlan, &filed_under, error);
+        if (r < 0)
+                return r;
+        r = get_entry(bridge, mac, filed_under, &entry, error);
+        if (r < 0)
+                return r;
+        if (entry.ifindex != port_ifindex || !(entry.state & NUD_NOARP) || !(entry.flags & NTF_STICKY))
+                return 0;
+
+        entry.flags = NTF_MASTER;
+        r = fdb_delete(bridge->netlink, &entry, &refusal);
+        if (r < 0 && r != -ENOENT)
+                return vswitch_error_set(error, r, "cannot remove the pin of %s from bridge %s: %s",
+                                         vswitch_mac_format(mac, text), bridge->name, vswitch_error_text(&refusal, r));
+        return 0;
+}
+
+/* Which frames of the uplink are the tap's, and with which tag. */
+static int copy_rule_vlans(struct bridge *bridge, struct copy_rule *rule, struct vswitch_error *error)
+{
+        struct bridge_vlan_settings settings;
+        struct bridge_port_vlans tap;
+        struct bridge_port_vlans uplink;
+        int r;
+
+        r = read_settings(bridge, &settings, error);
+        if (r < 0 || !settings.filtering)
+                return r;
+
+        r = bridge_vlan_read_port(bridge->netlink, rule->tap_ifindex, 0, &tap, error);
+        if (r < 0)
+                return vswitch_error_prefix(error, r, "cannot read the VLANs of network device %d", rule->tap_ifindex);
+        if (tap.pvid == 0 || !tap.pvid_untagged)
+                return vswitch_error_set(error, -EOPNOTSUPP,
+                                         "network device %d has no access VLAN on bridge %s, which filters VLANs",
+                                         rule->tap_ifindex, bridge->name);
+
+        r = bridge_vlan_read_port(bridge->netlink, rule->uplink_ifindex, tap.pvid, &uplink, error);
+        if (r < 0)
+                return vswitch_error_prefix(error, r, "cannot read the VLANs of network device %d",
+                                            rule->uplink_ifindex);
+        if (!uplink.is_member)
+                return vswitch_error_set(error, -EINVAL,
+                                         "the uplink (network device %d) of bridge %s is not a member of VLAN %u",
+                                         rule->uplink_ifindex, bridge->name, tap.pvid);
+
+        rule->vlan_mode = uplink.is_untagged ? COPY_RULE_UNTAGGED : COPY_RULE_TAGGED;
+        rule->vlan = tap.pvid;
+        rule->vlan_protocol = settings.protocol;
+        return 0;
+}
+
+static int bridge_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
+                           int tap_ifindex, struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        struct copy_rule rule = { .mac = *mac, .uplink_ifindex = uplink_ifindex, .tap_ifindex = tap_ifindex };
+        int r = copy_rule_vlans(bridge, &rule, error);
+
+        return r < 0 ? r : copy_rule_add(bridge->netlink, &rule, error);
+}
+
+static int bridge_copy_remove(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
+                              struct vswitch_error *error)
+{
+        return copy_rule_remove(bridge_of(software_switch)->netlink, mac, uplink_ifindex, error);
+}
+
+static int bridge_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
+                            int *ret_tap_ifindex, struct vswitch_error *error)
+{
+        return copy_rule_read(bridge_of(software_switch)->netlink, mac, uplink_ifindex, ret_tap_ifindex, error);
+}
+
+static int bridge_copy_list(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_mac **ret,
+                            size_t *ret_count, struct vswitch_error *error)
+{
+        return copy_rule_list(bridge_of(software_switch)->netlink, uplink_ifindex, ret, ret_count, error);
+}
+
+static int bridge_set_multicast_router(struct softswitch *software_switch, int port_ifindex, bool permanent,
+                                       struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        struct ifinfomsg info = { .ifi_family = AF_BRIDGE, .ifi_index = port_ifindex };
+        struct nl_msg *message = vswitch_netlink_message(RTM_SETLINK, 0, &info, sizeof(info));
+        struct nlattr *port;
+        int r;
+
+        if (!message)
+                return -ENOMEM;
+        /* Without the flag the kernel takes the attribute for a spanning tree state. */
+        port = nla_nest_start(message, IFLA_PROTINFO | NLA_F_NESTED);
+        nla_put_u8(message, IFLA_BRPORT_MULTICAST_ROUTER,
+                   permanent ? MULTICAST_ROUTER_PERMANENT : MULTICAST_ROUTER_LEARN);
+        nla_nest_end(message, port);
+
+        r = vswitch_netlink_transact(bridge->netlink, message, error);
+        return r < 0 ? vswitch_error_prefix(error, r, "cannot set the multicast router mode of port %d of bridge %s",
+                                            port_ifindex, bridge->name)
+                     : 0;
+}
+
+static int bridge_announce(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                           int uplink_ifindex, struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        struct bridge_vlan_settings settings;
+        struct bridge_port_vlans uplink;
+        int r;
+
+        r = read_settings(bridge, &settings, error);
+        if (r < 0)
+                return r;
+
+        if (settings.filtering) {
+                /* The tag that the bridge would send the guest's own frames with. */
+                if (vlan == 0)
+                        vlan = settings.default_pvid;
+                r = bridge_vlan_read_port(bridge->netlink, uplink_ifindex, vlan, &uplink, error);
+                if (r < 0)
+                        return vswitch_error_prefix(error, r, "cannot read the VLANs of network device %d",
+                                                    uplink_ifindex);
+                if (uplink.is_member && uplink.is_untagged)
+                        vlan = 0;
+        }
+        return announce_send(uplink_ifindex, mac, vlan, settings.protocol, error);
+}
+
+const struct softswitch_driver softswitch_bridge_driver = {
+        .name = "bridge",
+        .open = bridge_open,
+        .close = bridge_close,
+        .ifindex = bridge_ifindex,
+        .read_pin = bridge_read_pin,
+        .pin = bridge_pin,
+        .unpin = bridge_unpin,
+        .copy_add = bridge_copy_add,
+        .copy_remove = bridge_copy_remove,
+        .copy_read = bridge_copy_read,
+        .copy_list = bridge_copy_list,
+        .set_multicast_router = bridge_set_multicast_router,
+        .announce = bridge_announce,
+};
