@@ -69,6 +69,8 @@ struct control_nic {
         const char *wanted;    /* "synthetic" or "vf" */
         const char *path;      /* where its frames go: "synthetic", "vf", "both" (a move), "none" */
         const char *situation; /* failover/: "synthetic", "offering", "on-vf", "withdrawing", ... */
+        const char *request;   /* "acquire" or "release": asked for by nic_acquire/nic_release and neither reached nor
+                                * given up yet; set before those return. Else "" */
         bool vf_allocated;
         const char *vf;     /* PCI address, or "" */
         const char *pf;     /* or "" */
@@ -110,7 +112,7 @@ typedef void (*control_hook_reply)(void *reply_token, const char *xml, const cha
 
 struct control_provider {
         void (*status)(void *model, struct control_status *ret);
-        /* Iteration: calls `each` until it returns non-zero. */
+        /* Iteration: calls `each` until it returns non-zero, and returns that; 0 at the end. */
         int (*switches)(void *model, int (*each)(const struct control_switch *, void *), void *userdata);
         int (*pfs)(void *model, int (*each)(const struct control_pf *, void *), void *userdata);
         int (*nics)(void *model, int (*each)(const struct control_nic *, void *), void *userdata);
@@ -121,7 +123,7 @@ struct control_provider {
                            struct vswitch_error *error);
         int (*nic_release)(void *model, const char *uuid, const char *alias, enum control_hold hold,
                            const struct control_caller *caller, struct vswitch_error *error);
-        /* The connection is gone: its holds end. */
+        /* The connection is gone: its holds end. Not called by control_free(). */
         void (*caller_gone)(void *model, uint64_t connection);
 
         /* libvirt's qemu hook: domain name, operation ("prepare", "started", "stopped", "release", "migrate",

@@ -14,6 +14,8 @@
  *         reserve-vfs = 0           # that many free VFs are left alone
  *     }
  *     timeouts { guest-driver = 60  unplug = 60  lease = 300  back-off = 60 }   # seconds
+ *
+ * docs/vswitch.conf.md is the reference.
  */
 
 #include "vswitch/error.h"

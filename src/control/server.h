@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside the control server: what its files know of each other. */
+
+#include "src/control/control.h"
+#include "src/control/protocol.h"
+#include "src/control/views.h"
+
+/* Guest signals go before the operators' questions when both are waiting. */
+#define CONTROL_EVENT_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 5)
+
+struct endpoint;
+struct hook_call;
+struct listener;
+struct system_bus;
+
+struct control {
+        sd_event *loop;
+        const struct control_provider *provider;
+        void *model;
+        bool ending;              /* control_free(): the model is not told any more */
+        uint64_t last_connection; /* the newest control_caller.connection */
+
+        struct listener *listener;
+        struct system_bus *system_bus;
+        struct endpoint *endpoints;
+        size_t endpoints_count;
+        sd_event_source *reaper;      /* frees doomed endpoints outside of their own callbacks */
+        struct hook_call *hook_calls; /* not answered yet */
+
+        /* Copies of the views that sd-bus is showing right now: its getters run after the provider's iteration. */
+        struct views views;
+};
+
+/* endpoint.c: one sd_bus with the object tree on it, of a client on the private socket or of the system bus. */
+struct endpoint {
+        struct control *control;
+        sd_bus *bus;
+        bool is_system_bus;
+        bool doomed;                  /* closed; waits for the reaper */
+        struct control_caller caller; /* private socket: who is at the other end */
+        char description[64];
+        struct peer *peers; /* system bus: the senders that have asked for a change */
+        struct endpoint *next;
+};
+
+/* Takes over `bus` (also on failure), which has not been started. `caller` is NULL for the system bus. */
+int endpoint_new(struct control *control, sd_bus *bus, const struct control_caller *caller, struct endpoint **ret);
+void endpoint_free(struct endpoint *endpoint);
+/* Ends the connection now and frees the endpoint soon: safe inside its callbacks and while walking the list. */
+void endpoint_doom(struct endpoint *endpoint);
+/* May a signal be sent to it? Dooms an endpoint whose reader lags too far behind. */
+bool endpoint_takes_signals(struct endpoint *endpoint);
+
+/* listener.c: the private socket. */
+int listener_new(struct control *control, const char *path, const char *group_name, struct listener **ret,
+                 struct vswitch_error *error);
+void listener_free(struct listener *listener);
+
+/* system_bus.c: there when it is there. */
+int system_bus_new(struct control *control, struct system_bus **ret);
+void system_bus_free(struct system_bus *system_bus);
+/* Called by endpoint.c when the endpoint of the system bus is gone. */
+void system_bus_lost(struct system_bus *system_bus);
+
+/* Tells the model that the holds of this caller end. */
+void control_caller_gone(struct control *control, const struct control_caller *caller);
+
+/* peer.c: who calls a changing method, and may he. */
+struct peer;
+/* Does the work and answers `call`. A negative return is answered by the caller. */
+typedef int (*peer_action)(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+/* Runs `action` at once, or later when the bus daemon has said who the sender is. Answers Denied by itself. */
+int peer_authorise(struct endpoint *endpoint, sd_bus_message *call, peer_action action);
+void peer_free_all(struct endpoint *endpoint);
+void peer_describe(struct control_caller *caller, char *buffer, size_t size);
+
+/* objects.c: the object tree. */
+int objects_add(struct endpoint *endpoint);
+
+/* methods.c: what the changing methods do once the caller is known. */
+int methods_acquire(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+int methods_release(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+int methods_hook(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+/* The daemon ends: answers that come later go nowhere. */
+void methods_forget_hook_calls(struct control *control);
