@@ -59,7 +59,9 @@ struct guest {
         char *name;
         int id; /* changes with every start */
         enum guest_state state;
-        bool outgoing; /* a migration away from here is under way (job operation MIGRATION_OUT) */
+        bool outgoing;   /* a migration away from here is under way (job operation MIGRATION_OUT) */
+        bool incomplete; /* libvirt does not show the devices now (a hung QEMU, say): nics and vfs are as last known,
+                          * or empty. It is read again soon. */
         bool is_q35;
         unsigned free_root_ports; /* pcie-root-ports with nothing on them */
         char managed_by[32];      /* "ovirt", "nova", "kubevirt" from <metadata>, or "" */

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * libvirt's events, and those of QEMU's monitor that libvirt does not speak of (libvirt-qemu: failover, the phases of a
+ * migration, the instant at which the virtual CPUs stop). All callbacks run on the event thread.
+ *
+ * QEMU's events are forwarded by libvirtd before it acts on them; so they are early, and the state that libvirt tells
+ * may still be the old one. Where they change it, libvirt's own event follows and causes another read.
+ */
+
+#include "event_words.h"
+#include "libvirt_error.h"
+#include "private.h"
+
+#include <errno.h>
+#include <libvirt/libvirt-qemu.h>
+#include <libvirt/virterror.h>
+#include <stdio.h>
+
+/* Hands over `event` (may be NULL), and has the domain read again when that is news. With `lifecycle`: event and
+ * detail of it. */
+static void happened(struct guests *guests, virDomainPtr dom, struct guest_event *event, const int *lifecycle,
+                     bool is_news)
+{
+        char uuid[VIR_UUID_STRING_BUFLEN];
+        struct message *message = NULL;
+        struct domain *domain;
+
+        if (virDomainGetUUIDString(dom, uuid) < 0)
+                return;
+        if (event) {
+                message = message_new(MESSAGE_EVENT);
+                if (message) {
+                        event->usec = lane_now();
+                        copy_name(event->uuid, sizeof(event->uuid), uuid);
+                        message->event = *event;
+                }
+        }
+
+        LOCKED(&guests->lock);
+
+        if (message)
+                queue_post(&guests->queue, message);
+        domain = guests_domain(guests, uuid);
+        if (!domain)
+                return;
+        if (lifecycle)
+                guest_history_lifecycle(&domain->history, lifecycle[0], lifecycle[1]);
+        if (event && event->kind == GUEST_EVENT_MIGRATION)
+                guest_history_migration(&domain->history, event->detail);
+        if (is_news)
+                guests_want_read(guests, domain);
+}
+
+static int on_lifecycle(virConnectPtr connection, virDomainPtr dom, int type, int detail, void *userdata)
+{
+        struct guest_event event = { .kind = GUEST_EVENT_LIFECYCLE };
+
+        event_lifecycle_words(type, detail, event.detail, sizeof(event.detail));
+        happened(userdata, dom, &event, (const int[]){ type, detail }, true);
+        return 0;
+}
+
+static void on_reboot(virConnectPtr connection, virDomainPtr dom, void *userdata)
+{
+        struct guest_event event = { .kind = GUEST_EVENT_RESET };
+        struct guests *guests = userdata;
+
+        /* libvirt makes this of QEMU's RESET; once is enough. */
+        happened(guests, dom, guests->qemu_callback_id >= 0 ? NULL : &event, NULL, true);
+}
+
+static void on_device_added(virConnectPtr connection, virDomainPtr dom, const char *alias, void *userdata)
+{
+        happened(userdata, dom, NULL, NULL, true);
+}
+
+static void on_device_removed(virConnectPtr connection, virDomainPtr dom, const char *alias, void *userdata)
+{
+        struct guest_event event = { .kind = GUEST_EVENT_DEVICE_REMOVED };
+
+        event_alias(alias, false, event.alias);
+        happened(userdata, dom, &event, NULL, true);
+}
+
+static void on_device_removal_failed(virConnectPtr connection, virDomainPtr dom, const char *alias, void *userdata)
+{
+        struct guest_event event = { .kind = GUEST_EVENT_DEVICE_REMOVAL_FAILED };
+
+        event_alias(alias, false, event.alias);
+        happened(userdata, dom, &event, NULL, true);
+}
+
+static void on_job_completed(virConnectPtr connection, virDomainPtr dom, virTypedParameterPtr parameters, int count,
+                             void *userdata)
+{
+        happened(userdata, dom, NULL, NULL, true);
+}
+
+static void on_metadata(virConnectPtr connection, virDomainPtr dom, int type, const char *namespace_uri, void *userdata)
+{
+        happened(userdata, dom, NULL, NULL, true);
+}
+
+static void on_qemu_event(virConnectPtr connection, virDomainPtr dom, const char *name, long long seconds,
+                          unsigned int microseconds, const char *details, void *userdata)
+{
+        struct event_meaning meaning;
+
+        event_from_qemu(name, details, &meaning);
+        happened(userdata, dom, meaning.is_event ? &meaning.event : NULL, NULL, meaning.is_news);
+}
+
+int guests_register_events(struct guests *guests, virConnectPtr connection, struct vswitch_error *error)
+{
+        const struct {
+                int id;
+                virConnectDomainEventGenericCallback callback;
+        } events[] = {
+                { VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle) },
+                { VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot) },
+                { VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device_added) },
+                { VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removed) },
+                { VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removal_failed) },
+                { VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed) },
+                { VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata) },
+        };
+        int r;
+
+        _Static_assert(ARRAY_SIZE(events) <= GUESTS_EVENTS_MAX, "room for all callback ids");
+        guests->callbacks_count = 0;
+        guests->qemu_callback_id = -1;
+        for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+                int id = virConnectDomainEventRegisterAny(connection, NULL, events[i].id, events[i].callback, guests,
+                                                          NULL);
+
+                if (id < 0) {
+                        r = libvirt_error_take(connection, error, "libvirt refuses its events");
+                        guests_deregister_events(guests, connection);
+                        return r;
+                }
+                guests->callback_ids[guests->callbacks_count++] = id;
+        }
+        guests->qemu_callback_id =
+                virConnectDomainQemuMonitorEventRegister(connection, NULL, event_qemu_names, on_qemu_event, guests,
+                                                         NULL, VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX);
+        if (guests->qemu_callback_id < 0) {
+                r = libvirt_error_take(connection, error, "libvirt does not pass on QEMU's events");
+                if (r == -ENOTCONN) {
+                        guests_deregister_events(guests, connection);
+                        return r;
+                }
+        }
+        return 0;
+}
+
+void guests_deregister_events(struct guests *guests, virConnectPtr connection)
+{
+        if (guests->qemu_callback_id >= 0)
+                (void) virConnectDomainQemuMonitorEventDeregister(connection, guests->qemu_callback_id);
+        guests->qemu_callback_id = -1;
+        while (guests->callbacks_count > 0)
+                (void) virConnectDomainEventDeregisterAny(connection, guests->callback_ids[--guests->callbacks_count]);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * When domains are read, and what becomes of it (the order of things: private.h).
+ *
+ * Besides after events, a domain is read again now and then while a migration's job is known to go on: libvirt sends no
+ * event when a job has ended that failed or was cancelled, and `outgoing` would stay for ever.
+ */
+
+#include "domain_read.h"
+#include "guest.h"
+#include "libvirt_error.h"
+#include "private.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define DROPPED_MAX     4
+#define POLL_ENDING     (UINT64_C(500) * 1000)
+#define POLL_MIGRATION  (UINT64_C(5) * 1000 * 1000)
+#define POLL_INCOMPLETE (UINT64_C(2) * 1000 * 1000)
+#define LIST_AGAIN      (UINT64_C(1) * 1000 * 1000)
+
+struct read_job {
+        struct job job;
+        uint64_t generation;
+        char uuid[GUEST_UUID_SIZE]; /* "" for the list */
+        bool is_poll;               /* only wants a read */
+};
+
+static struct domain *find_domain(struct guests *guests, const char *uuid)
+{
+        for (struct domain *domain = guests->domains; domain; domain = domain->next)
+                if (strcmp(domain->uuid, uuid) == 0)
+                        return domain;
+        return NULL;
+}
+
+struct domain *guests_domain(struct guests *guests, const char *uuid)
+{
+        struct domain *domain = find_domain(guests, uuid);
+
+        if (domain)
+                return domain;
+        domain = calloc(1, sizeof(*domain));
+        if (!domain)
+                return NULL;
+        copy_name(domain->uuid, sizeof(domain->uuid), uuid);
+        domain->next = guests->domains;
+        guests->domains = domain;
+        return domain;
+}
+
+static void forget_domain(struct guests *guests, struct domain *domain)
+{
+        for (struct domain **link = &guests->domains; *link; link = &(*link)->next)
+                if (*link == domain) {
+                        *link = domain->next;
+                        break;
+                }
+        guest_free(domain->last);
+        free(domain);
+}
+
+void guests_forget_domains(struct guests *guests)
+{
+        while (guests->domains)
+                forget_domain(guests, guests->domains);
+}
+
+static void run_read(struct job *job, void *userdata);
+static void run_list(struct job *job, void *userdata);
+
+static bool submit(struct guests *guests, const char *uuid, bool is_poll, uint64_t not_before)
+{
+        struct read_job *read = calloc(1, sizeof(*read));
+
+        if (!read)
+                return false;
+        read->generation = guests->generation;
+        read->is_poll = is_poll;
+        read->job.not_before = not_before;
+        read->job.run = uuid ? run_read : run_list;
+        if (uuid) {
+                copy_name(read->uuid, sizeof(read->uuid), uuid);
+                /* A planned read must not hold up one that is wanted now. */
+                if (!is_poll)
+                        copy_name(read->job.key, sizeof(read->job.key), uuid);
+        }
+        lane_submit(&guests->lanes[GUESTS_LANE_READ], &read->job);
+        return true;
+}
+
+void guests_want_read(struct guests *guests, struct domain *domain)
+{
+        domain->dirty = true;
+        if (!guests->listing && !domain->reading)
+                domain->reading = submit(guests, domain->uuid, false, 0);
+}
+
+void guests_want_list(struct guests *guests, uint64_t not_before)
+{
+        guests->listing = submit(guests, NULL, false, not_before);
+}
+
+static void plan_read(struct guests *guests, struct domain *domain, uint64_t delay)
+{
+        if (!domain->polled)
+                domain->polled = submit(guests, domain->uuid, true, lane_now() + delay);
+}
+
+void guests_note_failure(struct guests *guests, virConnectPtr connection)
+{
+        if (virConnectIsAlive(connection) != 0)
+                return;
+        {
+                LOCKED(&guests->lock);
+
+                if (guests->connection != connection || guests->lost)
+                        return;
+                guests->lost = true;
+                snprintf(guests->lost_sentence, sizeof(guests->lost_sentence), "%s", "the connection to libvirt broke");
+        }
+        guests_wake(guests);
+}
+
+/* Makes the guest of a reading, with what the events have told until now, and plans when to look again. */
+static struct guest *conclude(struct guests *guests, struct domain *domain, struct domain_reading *reading,
+                              bool knew_job)
+{
+        struct guest *guest = reading->guest;
+        /* The job's end is near, and no event will tell of it. */
+        bool ends =
+                domain->history.ending || (reading->job == GUEST_JOB_INCOMING && reading->state == VIR_DOMAIN_RUNNING);
+
+        reading->guest = NULL;
+        guest->state = guest_state_derive(reading->state, reading->reason, reading->has_process, reading->job,
+                                          &domain->history);
+        guest->outgoing = guest->state != GUEST_OFF && reading->job == GUEST_JOB_OUTGOING;
+        domain->is_active = guest->state != GUEST_OFF;
+        if (!domain->is_active)
+                return guest;
+        if (guest->incomplete && domain->last) {
+                struct guest *known;
+
+                if (guest_copy(domain->last, &known) >= 0) {
+                        known->id = guest->id;
+                        known->state = guest->state;
+                        known->outgoing = guest->outgoing;
+                        known->incomplete = true;
+                        guest_free(guest);
+                        guest = known;
+                }
+        } else if (!guest->incomplete) {
+                guest_free(domain->last);
+                if (guest_copy(guest, &domain->last) < 0)
+                        domain->last = NULL;
+        }
+
+        if (reading->job == GUEST_JOB_OUTGOING && !knew_job && !ends)
+                domain->history.outgoing = true;
+        if (reading->job != GUEST_JOB_OUTGOING)
+                domain->history.outgoing = false;
+        if (guest->incomplete)
+                plan_read(guests, domain, POLL_INCOMPLETE);
+        else if (reading->job == GUEST_JOB_OUTGOING || reading->job == GUEST_JOB_INCOMING)
+                plan_read(guests, domain, ends ? POLL_ENDING : POLL_MIGRATION);
+        else if (reading->is_second_hand)
+                plan_read(guests, domain, POLL_INCOMPLETE);
+        return guest;
+}
+
+static void post_changed(struct guests *guests, struct guest *guest)
+{
+        struct message *message = message_new(MESSAGE_CHANGED);
+
+        if (message)
+                message->guests = malloc(sizeof(*message->guests));
+        if (!message || !message->guests) {
+                message_free(message);
+                guest_free(guest);
+                return;
+        }
+        message->guests[0] = guest;
+        message->guests_count = 1;
+        queue_post(&guests->queue, message);
+}
+
+static void run_poll(struct guests *guests, const struct read_job *read)
+{
+        LOCKED(&guests->lock);
+        struct domain *domain = guests->generation == read->generation ? find_domain(guests, read->uuid) : NULL;
+
+        if (!domain)
+                return;
+        domain->polled = false;
+        domain->history.outgoing = false; /* ask for the job this time */
+        guests_want_read(guests, domain);
+}
+
+static void run_read(struct job *job, void *userdata)
+{
+        struct read_job *read = (struct read_job *) job;
+        struct guests *guests = userdata;
+        _cleanup_(connection_unrefp) virConnectPtr connection = NULL;
+        _cleanup_(domain_reading_clear) struct domain_reading reading = { 0 };
+        struct vswitch_error error = { 0 };
+        struct domain *domain;
+        bool knows_job;
+        int r;
+
+        if (read->is_poll) {
+                run_poll(guests, read);
+                return;
+        }
+        connection = guests_connection(guests);
+        {
+                LOCKED(&guests->lock);
+
+                domain = guests->generation == read->generation ? find_domain(guests, read->uuid) : NULL;
+                if (!connection || connection != guests->connection || !domain)
+                        return;
+                domain->dirty = false;
+                knows_job = domain->history.outgoing;
+        }
+        r = domain_read(connection, read->uuid, knows_job ? GUEST_JOB_OUTGOING : GUEST_JOB_UNKNOWN, &reading, &error);
+        if (r < 0)
+                guests_note_failure(guests, connection);
+
+        LOCKED(&guests->lock);
+
+        domain = guests->generation == read->generation ? find_domain(guests, read->uuid) : NULL;
+        if (!domain)
+                return;
+        domain->reading = false;
+        if (r < 0)
+                plan_read(guests, domain, POLL_INCOMPLETE);
+        else if (domain->dirty && domain->dropped < DROPPED_MAX)
+                domain->dropped++;
+        else {
+                struct guest *guest = conclude(guests, domain, &reading, knows_job);
+
+                domain->dropped = 0;
+                post_changed(guests, guest);
+                if (!domain->is_active && !domain->dirty) {
+                        forget_domain(guests, domain);
+                        return;
+                }
+        }
+        if (domain->dirty)
+                guests_want_read(guests, domain);
+}
+
+/* Reads all active domains into `message`. */
+static int list(struct guests *guests, virConnectPtr connection, uint64_t generation, struct message *message,
+                struct vswitch_error *error)
+{
+        virDomainPtr *domains = NULL;
+        int count, r = 0;
+
+        count = virConnectListAllDomains(connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+        if (count < 0)
+                return libvirt_error_take(connection, error, "libvirt does not list its domains");
+        message->guests = calloc((size_t) count + 1, sizeof(*message->guests));
+        if (!message->guests)
+                r = -ENOMEM;
+        for (int i = 0; i < count; i++) {
+                _cleanup_(domain_reading_clear) struct domain_reading reading = { 0 };
+                char uuid[VIR_UUID_STRING_BUFLEN] = "";
+                struct domain *domain;
+
+                (void) virDomainGetUUIDString(domains[i], uuid);
+                virDomainFree(domains[i]);
+                if (r < 0)
+                        continue;
+                {
+                        LOCKED(&guests->lock);
+
+                        domain = guests->generation == generation ? guests_domain(guests, uuid) : NULL;
+                        if (!domain) {
+                                r = -ENOTCONN;
+                                continue;
+                        }
+                        domain->dirty = false;
+                }
+                r = domain_read(connection, uuid, GUEST_JOB_UNKNOWN, &reading, error);
+                if (r < 0)
+                        continue;
+
+                LOCKED(&guests->lock);
+
+                domain = guests->generation == generation ? find_domain(guests, uuid) : NULL;
+                if (!domain) {
+                        r = -ENOTCONN;
+                        continue;
+                }
+                if (!reading.has_process)
+                        continue; /* it has ended since; who is not in the list is off */
+                message->guests[message->guests_count] = conclude(guests, domain, &reading, false);
+                message->guests_count++;
+        }
+        free(domains);
+        return r;
+}
+
+static void run_list(struct job *job, void *userdata)
+{
+        struct read_job *read = (struct read_job *) job;
+        struct guests *guests = userdata;
+        _cleanup_(connection_unrefp) virConnectPtr connection = guests_connection(guests);
+        _cleanup_(message_freep) struct message *message = message_new(MESSAGE_LISTED);
+        struct vswitch_error error = { 0 };
+        int r = -ENOTCONN;
+
+        if (!connection)
+                return;
+        r = message ? list(guests, connection, read->generation, message, &error) : -ENOMEM;
+        if (r < 0)
+                guests_note_failure(guests, connection);
+
+        LOCKED(&guests->lock);
+
+        if (guests->generation != read->generation)
+                return;
+        guests->listing = false;
+        if (r < 0) {
+                guests_want_list(guests, lane_now() + LIST_AGAIN);
+                return;
+        }
+        queue_post(&guests->queue, TAKE_POINTER(message));
+        for (struct domain *domain = guests->domains, *next; domain; domain = next) {
+                next = domain->next;
+                if (domain->dirty)
+                        guests_want_read(guests, domain);
+                else if (!domain->is_active)
+                        forget_domain(guests, domain);
+        }
+}

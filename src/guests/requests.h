@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the daemon asks for, as jobs of the lanes. */
+
+#include "private.h"
+
+enum request_kind {
+        REQUEST_ATTACH, /* text = the device's XML */
+        REQUEST_DETACH, /* text = the alias */
+        REQUEST_RUN,
+};
+
+struct request_job {
+        struct job job;
+        enum request_kind kind;
+        struct guests_request *request; /* for guests_answer only */
+        char uuid[GUEST_UUID_SIZE];
+        char *text;
+        guests_work work;
+        void *userdata;
+};
+
+/* NULL: out of memory. `uuid` and `text` may be NULL. */
+struct request_job *request_job_new(enum request_kind kind, struct guests_request *request, const char *uuid,
+                                    const char *text);
