@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Theory of operation
+ *
+ * Carries out what the core decided. A table action is one or two rtnetlink requests and its result is a fact at
+ * once. A step that may block (driver binding, libvirt) becomes a call on a worker thread: the NIC remembers that it
+ * is under way, and the answer is a fact when it comes. What a claim says is on disk before what it announces.
+ *
+ * A call's answer finds its NIC by key, not by pointer: the NIC may be gone when it comes.
+ */
+
+#include "src/daemon/log.h"
+#include "src/daemon/manager.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- calls on worker threads ---- */
+
+struct call {
+        struct manager *manager;
+        char uuid[GUEST_UUID_SIZE];
+        char alias[GUEST_ALIAS_SIZE];
+        char vf_address[PF_ADDRESS_SIZE];
+        char driver[PF_DRIVER_NAME_SIZE];
+        struct pf *pf;
+        bool reset;
+        void (*finish)(struct manager_nic *nic, const struct call *call, int result, const char *sentence);
+};
+
+static void call_done(int result, const char *sentence, void *userdata)
+{
+        struct call *call = userdata;
+        struct manager_nic *nic = nics_find(call->manager, call->uuid, call->alias);
+
+        if (nic) {
+                nic->facts.call = FAILOVER_CALL_NONE;
+                nic->tables_stale = true;
+                call->finish(nic, call, result, sentence);
+                manager_nic_dirty(nic);
+        }
+        free(call);
+}
+
+static struct call *call_new(struct manager_nic *nic, void (*finish)(struct manager_nic *nic, const struct call *call,
+                                                                     int result, const char *sentence))
+{
+        struct call *call = calloc(1, sizeof(*call));
+
+        if (!call)
+                return NULL;
+        call->manager = nic->manager;
+        call->pf = nic->nic_switch->pf;
+        call->finish = finish;
+        snprintf(call->uuid, sizeof(call->uuid), "%s", nic->domain->uuid);
+        snprintf(call->alias, sizeof(call->alias), "%s", nic->alias);
+        if (nic->claim)
+                snprintf(call->vf_address, sizeof(call->vf_address), "%s", nic->claim->vf_address);
+        return call;
+}
+
+/* Remembers that the call is under way; `result` is what starting it returned (no answer comes when it failed). */
+static int call_started(struct manager_nic *nic, struct call *call, enum failover_call kind, int result)
+{
+        if (result < 0)
+                free(call);
+        else
+                nic->facts.call = kind;
+        return result;
+}
+
+/* Runs on a worker: sysfs only. */
+static int work_bind(void *userdata, struct vswitch_error *error)
+{
+        struct call *call = userdata;
+        int r = 0;
+
+        if (call->reset)
+                r = call->pf->driver->reset(call->pf, call->vf_address, error);
+        return r < 0 ? r : call->pf->driver->bind(call->pf, call->vf_address, call->driver, error);
+}
+
+static void fail(struct manager_nic *nic, enum failover_reason reason, const char *sentence)
+{
+        log_warning(nic->label, "%s: %s", failover_reason_sentence(reason), sentence);
+        actions_give_up(nic, reason);
+}
+
+/* ---- claim ---- */
+
+int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error *error)
+{
+        struct manager *manager = nic->manager;
+        struct pf_vf_attributes before;
+        enum failover_reason reason;
+        struct claim *claim;
+        struct pf_vf vf;
+        int r;
+
+        reason = vfs_find_free(nic->nic_switch, &vf, &before);
+        if (reason != FAILOVER_REASON_NONE)
+                return vswitch_error_set(error, -ENODEV, "%s; %s", failover_reason_sentence(reason),
+                                         failover_reason_remedy(reason));
+        claim = calloc(1, sizeof(*claim));
+        if (!claim)
+                return -ENOMEM;
+        snprintf(claim->uuid, sizeof(claim->uuid), "%s", nic->domain->uuid);
+        snprintf(claim->alias, sizeof(claim->alias), "%s", nic->alias);
+        snprintf(claim->domain, sizeof(claim->domain), "%s", nic->domain->name);
+        snprintf(claim->pf, sizeof(claim->pf), "%s", nic->nic_switch->pf->name);
+        snprintf(claim->vf_address, sizeof(claim->vf_address), "%s", vf.address);
+        snprintf(claim->driver_before, sizeof(claim->driver_before), "%s", vf.driver);
+        claim->mac = nic->mac;
+        claim->vf_index = vf.index;
+        claim->leased = leased;
+        claim->lease_until = leased ? manager_now(manager) + manager->options.config->lease_timeout_usec : 0;
+        claim->before = before;
+        r = claim_store_write(manager->claims, claim, error);
+        if (r < 0) {
+                free(claim);
+                return r;
+        }
+        nic->claim = claim;
+        nic->facts.attached = FAILOVER_NO;
+        nic->tables_stale = true;
+        log_info(nic->label, "%s VF %s (%s vf %u)", leased ? "leased" : "claimed", claim->vf_address, claim->pf,
+                 claim->vf_index);
+        return 0;
+}
+
+static int drop_claim(struct manager_nic *nic, struct vswitch_error *error)
+{
+        int r = claim_store_remove(nic->manager->claims, nic->claim->vf_address, error);
+
+        if (r < 0)
+                return r;
+        log_info(nic->label, "VF %s is free again", nic->claim->vf_address);
+        free(nic->claim);
+        nic->claim = NULL;
+        nic->tables_stale = true;
+        /* Somebody else may be waiting for it. */
+        manager_all_dirty(nic->manager, false);
+        return 0;
+}
+
+/* ---- prepare and restore ---- */
+
+static void prepared(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
+{
+        struct pf *pf = nic->nic_switch->pf;
+        struct pf_vf_attributes wanted;
+        struct vswitch_error error = { 0 };
+
+        if (!nic->claim || !pf || strcmp(nic->claim->vf_address, call->vf_address) != 0)
+                return;
+        if (result == 0) {
+                wanted = vfs_wanted_attributes(&nic->claim->before);
+                result = pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, &error);
+                sentence = vswitch_error_text(&error, result);
+        }
+        if (result < 0)
+                fail(nic, FAILOVER_REASON_PREPARE_FAILED, sentence);
+}
+
+static int prepare(struct manager_nic *nic, struct vswitch_error *error)
+{
+        struct call *call;
+        int r;
+
+        nic->claim->touched = true;
+        r = claim_store_write(nic->manager->claims, nic->claim, error);
+        if (r < 0) {
+                nic->claim->touched = false;
+                return r;
+        }
+        call = call_new(nic, prepared);
+        if (!call)
+                return -ENOMEM;
+        snprintf(call->driver, sizeof(call->driver), "vfio-pci");
+        return call_started(nic, call, FAILOVER_CALL_PREPARE,
+                            guests_run(nic->manager->guests, work_bind, call_done, call));
+}
+
+static void restored(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
+{
+        struct vswitch_error error = { 0 };
+
+        if (!nic->claim || strcmp(nic->claim->vf_address, call->vf_address) != 0)
+                return;
+        if (result < 0) {
+                fail(nic, FAILOVER_REASON_RESTORE_FAILED, sentence);
+                return;
+        }
+        nic->claim->touched = false;
+        result = claim_store_write(nic->manager->claims, nic->claim, &error);
+        if (result < 0)
+                log_warning(nic->label, "%s", vswitch_error_text(&error, result));
+}
+
+static int restore(struct manager_nic *nic, struct vswitch_error *error)
+{
+        struct pf *pf = nic->nic_switch->pf;
+        struct call *call;
+        int r;
+
+        if (!pf)
+                return vswitch_error_set(error, -ENODEV, "the uplink %s is not there", nic->claim->pf);
+        r = pf->driver->set_attributes(pf, nic->claim->vf_index, &nic->claim->before, error);
+        if (r < 0) {
+                actions_give_up(nic, FAILOVER_REASON_RESTORE_FAILED);
+                return r;
+        }
+        call = call_new(nic, restored);
+        if (!call)
+                return -ENOMEM;
+        snprintf(call->driver, sizeof(call->driver), "%s", nic->claim->driver_before);
+        call->reset = true;
+        return call_started(nic, call, FAILOVER_CALL_RESTORE,
+                            guests_run(nic->manager->guests, work_bind, call_done, call));
+}
+
+/* ---- attach and detach ---- */
+
+static void attached(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
+{
+        if (result < 0) {
+                fail(nic, FAILOVER_REASON_ATTACH_FAILED, sentence);
+        } else {
+                nic->facts.attached = FAILOVER_YES;
+                nic->facts.attached_since = manager_now(nic->manager);
+                log_info(nic->label, "VF %s is attached, waiting for the guest's driver", call->vf_address);
+        }
+        guests_refresh(nic->manager->guests, nic->domain->uuid);
+}
+
+static int attach(struct manager_nic *nic, struct vswitch_error *error)
+{
+        char vf_alias[GUEST_ALIAS_SIZE];
+        char *xml = NULL;
+        struct call *call;
+        int r;
+
+        nics_vf_alias(nic->alias, vf_alias);
+        r = guest_vf_device_xml(vf_alias, nic->claim->vf_address, nic->alias, &xml);
+        if (r < 0)
+                return r;
+        call = call_new(nic, attached);
+        if (!call) {
+                free(xml);
+                return -ENOMEM;
+        }
+        r = guests_attach(nic->manager->guests, nic->domain->uuid, xml, call_done, call);
+        free(xml);
+        return call_started(nic, call, FAILOVER_CALL_ATTACH, r);
+}
+
+static void detach_asked(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
+{
+        if (result == -ENOENT)
+                log_info(nic->label, "libvirt has no VF there any more");
+        else if (result < 0)
+                log_warning(nic->label, "cannot ask the guest to unplug its VF: %s", sentence);
+        if (result < 0)
+                guests_refresh(nic->manager->guests, nic->domain->uuid);
+}
+
+static int detach(struct manager_nic *nic, struct vswitch_error *error)
+{
+        char vf_alias[GUEST_ALIAS_SIZE];
+        struct call *call = call_new(nic, detach_asked);
+
+        if (!call)
+                return -ENOMEM;
+        nics_vf_alias(nic->alias, vf_alias);
+        nic->facts.unplug_asked = manager_now(nic->manager);
+        nic->facts.unplug_attempts++;
+        return call_started(nic, call, FAILOVER_CALL_DETACH,
+                            guests_detach(nic->manager->guests, nic->domain->uuid, vf_alias, call_done, call));
+}
+
+/* ---- tables ---- */
+
+static int set_vf_mac(struct manager_nic *nic, const struct vswitch_mac *mac, struct vswitch_error *error)
+{
+        struct pf_vf_attributes wanted = { .valid = PF_VF_MAC, .mac = *mac };
+        struct pf *pf = nic->nic_switch->pf;
+
+        if (!pf)
+                return vswitch_error_set(error, -ENODEV, "the uplink %s is not there", nic->claim->pf);
+        return pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, error);
+}
+
+static int unpin(struct manager_nic *nic, struct vswitch_error *error)
+{
+        struct softswitch *softswitch = nic->nic_switch->softswitch;
+        int ifindex = nic->facts.pin == FAILOVER_PIN_UPLINK ? nic->nic_switch->uplink.ifindex : nic->tap_ifindex;
+
+        return softswitch->driver->unpin(softswitch, &nic->mac, 0, ifindex, error);
+}
+
+static int execute_table(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error)
+{
+        static const struct vswitch_mac zero_mac;
+        struct softswitch *softswitch = nic->nic_switch->softswitch;
+        struct pf *pf = nic->nic_switch->pf;
+        struct failover_facts *facts = &nic->facts;
+        int uplink = nic->nic_switch->uplink.ifindex;
+        int r;
+
+        switch (action) {
+        case FAILOVER_ADD_VF_FILTER:
+        case FAILOVER_REMOVE_VF_FILTER:
+                r = set_vf_mac(nic, action == FAILOVER_ADD_VF_FILTER ? &nic->mac : &zero_mac, error);
+                if (r == 0)
+                        facts->vf_filter = action == FAILOVER_ADD_VF_FILTER ? FAILOVER_YES : FAILOVER_NO;
+                return r;
+        case FAILOVER_ADD_UPLINK_FILTER:
+                r = pf->driver->uplink_filter_add(pf, &nic->mac, error);
+                if (r == 0)
+                        facts->uplink_filter = FAILOVER_YES;
+                return r;
+        case FAILOVER_REMOVE_UPLINK_FILTER:
+                r = pf->driver->uplink_filter_remove(pf, &nic->mac, error);
+                if (r == 0)
+                        facts->uplink_filter = FAILOVER_NO;
+                return r;
+        case FAILOVER_ADD_COPY_RULE:
+                r = softswitch->driver->copy_add(softswitch, &nic->mac, uplink, nic->tap_ifindex, error);
+                if (r == 0)
+                        facts->copy_rule = FAILOVER_YES;
+                return r;
+        case FAILOVER_REMOVE_COPY_RULE:
+                r = softswitch->driver->copy_remove(softswitch, &nic->mac, uplink, error);
+                if (r == 0)
+                        facts->copy_rule = FAILOVER_NO;
+                return r;
+        case FAILOVER_ADD_MULTICAST_ROUTER:
+        case FAILOVER_REMOVE_MULTICAST_ROUTER:
+                r = softswitch->driver->set_multicast_router(softswitch, nic->tap_ifindex,
+                                                             action == FAILOVER_ADD_MULTICAST_ROUTER, error);
+                if (r == 0)
+                        facts->multicast_router = action == FAILOVER_ADD_MULTICAST_ROUTER ? FAILOVER_YES : FAILOVER_NO;
+                return r;
+        case FAILOVER_PIN_TO_TAP:
+                r = softswitch->driver->pin(softswitch, &nic->mac, 0, nic->tap_ifindex, error);
+                if (r == 0)
+                        facts->pin = FAILOVER_PIN_TAP;
+                return r;
+        case FAILOVER_PIN_TO_UPLINK:
+                r = softswitch->driver->pin(softswitch, &nic->mac, 0, uplink, error);
+                if (r == 0)
+                        facts->pin = FAILOVER_PIN_UPLINK;
+                return r;
+        case FAILOVER_UNPIN:
+                r = unpin(nic, error);
+                if (r == 0)
+                        facts->pin = FAILOVER_PIN_NONE;
+                return r;
+        case FAILOVER_ANNOUNCE:
+                r = softswitch->driver->announce(softswitch, &nic->mac, 0, uplink, error);
+                if (r == 0)
+                        facts->announce_wanted = false;
+                return r;
+        default:
+                return -EINVAL;
+        }
+}
+
+static bool adds_to_a_shared_table(enum failover_action action)
+{
+        return action == FAILOVER_ADD_UPLINK_FILTER || action == FAILOVER_ADD_COPY_RULE ||
+               action == FAILOVER_PIN_TO_TAP || action == FAILOVER_PIN_TO_UPLINK;
+}
+
+int actions_execute(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error)
+{
+        log_debug(nic->label, "%s", failover_action_to_string(action));
+        switch (action) {
+        case FAILOVER_CLAIM_VF: {
+                int r = actions_claim_vf(nic, false, error);
+
+                if (r < 0 && r != -ENODEV)
+                        actions_give_up(nic, FAILOVER_REASON_CLAIM_FAILED);
+                return r;
+        }
+        case FAILOVER_PREPARE_VF:
+                return prepare(nic, error);
+        case FAILOVER_ATTACH_VF:
+                return attach(nic, error);
+        case FAILOVER_DETACH_VF:
+                return detach(nic, error);
+        case FAILOVER_RESTORE_VF:
+                return restore(nic, error);
+        case FAILOVER_DROP_CLAIM:
+                return drop_claim(nic, error);
+        default:
+                break;
+        }
+        if (adds_to_a_shared_table(action) && !nic->recorded) {
+                struct vswitch_error record_error = { 0 };
+                int r = nics_record(nic, &record_error);
+
+                /* A full /run stops new moves, but a guest is not left deaf for it. */
+                if (r < 0)
+                        log_warning(nic->label, "%s", vswitch_error_text(&record_error, r));
+        }
+        return execute_table(nic, action, error);
+}
+
+void actions_give_up(struct manager_nic *nic, enum failover_reason reason)
+{
+        uint64_t now = manager_now(nic->manager);
+
+        nic->facts.failure = reason;
+        nic->facts.back_off_until = now + nic->manager->options.config->back_off_usec;
+        if (reason == FAILOVER_REASON_UNPLUG_REFUSED) {
+                nic->facts.unplug_refused_until = nic->facts.back_off_until;
+                nic->facts.unplug_asked = 0;
+                nic->facts.unplug_attempts = 0;
+        }
+        nic->manager->moves_failed++;
+        log_warning(nic->label, "%s; tried again in %llu s. %s%s", failover_reason_sentence(reason),
+                    (unsigned long long) (nic->manager->options.config->back_off_usec / USEC_PER_SEC),
+                    failover_reason_remedy(reason)[0] ? "What helps: " : "", failover_reason_remedy(reason));
+        if (nic->manager->control)
+                control_event(nic->manager->control, "warning", nic->label, failover_reason_sentence(reason));
+        manager_nic_dirty(nic);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "src/daemon/claims.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CLAIMS_VERSION 1
+
+struct claim_store {
+        char *claims_directory;
+        char *nics_directory;
+};
+
+static void free_string(char **text)
+{
+        free(*text);
+}
+
+static void close_file(int *file)
+{
+        if (*file >= 0)
+                close(*file);
+}
+
+static int make_directory(const char *path, struct vswitch_error *error)
+{
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                return vswitch_error_set(error, -errno, "cannot make the directory %s: %s", path, strerror(errno));
+        return 0;
+}
+
+int claim_store_open(const char *directory, struct claim_store **ret, struct vswitch_error *error)
+{
+        struct claim_store *store = calloc(1, sizeof(*store));
+        int r = 0;
+
+        if (!store)
+                return -ENOMEM;
+        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+                r = vswitch_error_set(error, -errno, "cannot make the directory %s: %s", directory, strerror(errno));
+        else if (asprintf(&store->claims_directory, "%s/claims", directory) < 0 ||
+                 asprintf(&store->nics_directory, "%s/nics", directory) < 0)
+                r = -ENOMEM;
+        if (r == 0)
+                r = make_directory(store->claims_directory, error);
+        if (r == 0)
+                r = make_directory(store->nics_directory, error);
+        if (r < 0) {
+                claim_store_close(store);
+                return r;
+        }
+        *ret = store;
+        return 0;
+}
+
+void claim_store_close(struct claim_store *store)
+{
+        if (!store)
+                return;
+        free(store->claims_directory);
+        free(store->nics_directory);
+        free(store);
+}
+
+/* ---- files ---- */
+
+/* /run is memory: what rename leaves there survives everything but a reboot of the host, so no fsync is needed. */
+static int write_file(const char *directory, const char *name, json_t *content, struct vswitch_error *error)
+{
+        __attribute__((cleanup(free_string))) char *path = NULL;
+        __attribute__((cleanup(free_string))) char *new_path = NULL;
+        __attribute__((cleanup(free_string))) char *text = NULL;
+        __attribute__((cleanup(close_file))) int file = -1;
+        size_t size;
+
+        text = json_dumps(content, JSON_INDENT(1) | JSON_SORT_KEYS);
+        if (!text || asprintf(&path, "%s/%s.json", directory, name) < 0 ||
+            asprintf(&new_path, "%s/%s.new", directory, name) < 0)
+                return -ENOMEM;
+        size = strlen(text);
+        file = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (file < 0)
+                return vswitch_error_set(error, -errno, "cannot write %s: %s", new_path, strerror(errno));
+        errno = ENOSPC; /* a short write sets none */
+        if (write(file, text, size) != (ssize_t) size || rename(new_path, path) < 0) {
+                int r = -errno;
+
+                unlink(new_path);
+                return vswitch_error_set(error, r, "cannot write %s: %s", path, strerror(-r));
+        }
+        return 0;
+}
+
+static int remove_file(const char *directory, const char *name, struct vswitch_error *error)
+{
+        __attribute__((cleanup(free_string))) char *path = NULL;
+
+        if (asprintf(&path, "%s/%s.json", directory, name) < 0)
+                return -ENOMEM;
+        if (unlink(path) < 0 && errno != ENOENT)
+                return vswitch_error_set(error, -errno, "cannot remove %s: %s", path, strerror(errno));
+        return 0;
+}
+
+/* A file name of a UUID and an alias. An alias is libvirt's [A-Za-z0-9_-.:] and so never holds a slash; anything else
+ * would be a forged path. */
+static int nic_file_name(const char *uuid, const char *alias, char *buffer, size_t size)
+{
+        if (strchr(alias, '/') || strchr(uuid, '/') || !*uuid || !*alias)
+                return -EINVAL;
+        return snprintf(buffer, size, "%s.%s", uuid, alias) < (int) size ? 0 : -ENAMETOOLONG;
+}
+
+/* ---- claims ---- */
+
+int claim_store_write(struct claim_store *store, const struct claim *claim, struct vswitch_error *error)
+{
+        char mac[VSWITCH_MAC_TEXT_SIZE], mac_before[VSWITCH_MAC_TEXT_SIZE];
+        const struct pf_vf_attributes *before = &claim->before;
+        json_auto_t *json =
+                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:I, s:b,"
+                          " s:{s:s, s:i, s:s, s:i, s:i, s:i, s:b, s:b, s:i, s:i, s:i, s:b}}",
+                          "version", CLAIMS_VERSION, "uuid", claim->uuid, "alias", claim->alias, "domain",
+                          claim->domain, "mac", vswitch_mac_format(&claim->mac, mac), "pf", claim->pf, "vf-index",
+                          (int) claim->vf_index, "vf-address", claim->vf_address, "leased", claim->leased,
+                          "lease-until", (json_int_t) claim->lease_until, "touched", claim->touched, "before", "driver",
+                          claim->driver_before, "valid", (int) before->valid, "mac",
+                          vswitch_mac_format(&before->mac, mac_before), "vlan", before->vlan, "qos", before->qos,
+                          "vlan-protocol", before->vlan_protocol, "spoof-check", before->spoof_check, "trust",
+                          before->trust, "link-state", (int) before->link_state, "min-rate", (int) before->min_rate,
+                          "max-rate", (int) before->max_rate, "query-rss", before->query_rss);
+
+        if (!json)
+                return vswitch_error_set(error, -EINVAL, "the claim of %s has a name that is not UTF-8", claim->alias);
+        return write_file(store->claims_directory, claim->vf_address, json, error);
+}
+
+int claim_store_remove(struct claim_store *store, const char *vf_address, struct vswitch_error *error)
+{
+        return remove_file(store->claims_directory, vf_address, error);
+}
+
+static int copy_text(char *buffer, size_t size, const char *text)
+{
+        if (strlen(text) >= size)
+                return -EINVAL;
+        memcpy(buffer, text, strlen(text) + 1);
+        return 0;
+}
+
+static int claim_from_json(json_t *json, struct claim *ret)
+{
+        const char *uuid, *alias, *domain, *mac, *pf, *address, *driver, *mac_before;
+        int version, index, leased, touched, valid, vlan, qos, protocol, spoof, trust, link, min_rate, max_rate, rss;
+        json_int_t lease_until;
+        struct claim claim = { 0 };
+
+        if (json_unpack(json,
+                        "{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:I, s:b,"
+                        " s:{s:s, s:i, s:s, s:i, s:i, s:i, s:b, s:b, s:i, s:i, s:i, s:b}}",
+                        "version", &version, "uuid", &uuid, "alias", &alias, "domain", &domain, "mac", &mac, "pf", &pf,
+                        "vf-index", &index, "vf-address", &address, "leased", &leased, "lease-until", &lease_until,
+                        "touched", &touched, "before", "driver", &driver, "valid", &valid, "mac", &mac_before, "vlan",
+                        &vlan, "qos", &qos, "vlan-protocol", &protocol, "spoof-check", &spoof, "trust", &trust,
+                        "link-state", &link, "min-rate", &min_rate, "max-rate", &max_rate, "query-rss", &rss) < 0)
+                return -EINVAL;
+        if (version != CLAIMS_VERSION)
+                return -EPROTONOSUPPORT;
+        if (copy_text(claim.uuid, sizeof(claim.uuid), uuid) < 0 ||
+            copy_text(claim.alias, sizeof(claim.alias), alias) < 0 ||
+            copy_text(claim.domain, sizeof(claim.domain), domain) < 0 || vswitch_mac_parse(mac, &claim.mac) < 0 ||
+            copy_text(claim.pf, sizeof(claim.pf), pf) < 0 ||
+            copy_text(claim.vf_address, sizeof(claim.vf_address), address) < 0 ||
+            copy_text(claim.driver_before, sizeof(claim.driver_before), driver) < 0 ||
+            vswitch_mac_parse(mac_before, &claim.before.mac) < 0)
+                return -EINVAL;
+        claim.vf_index = (unsigned) index;
+        claim.leased = leased;
+        claim.lease_until = (uint64_t) lease_until;
+        claim.touched = touched;
+        claim.before.valid = (uint32_t) valid;
+        claim.before.vlan = (uint16_t) vlan;
+        claim.before.qos = (uint8_t) qos;
+        claim.before.vlan_protocol = (uint16_t) protocol;
+        claim.before.spoof_check = spoof;
+        claim.before.trust = trust;
+        claim.before.link_state = (uint32_t) link;
+        claim.before.min_rate = (uint32_t) min_rate;
+        claim.before.max_rate = (uint32_t) max_rate;
+        claim.before.query_rss = rss;
+        *ret = claim;
+        return 0;
+}
+
+/* ---- NIC records ---- */
+
+int claim_store_write_nic(struct claim_store *store, const struct nic_record *record, struct vswitch_error *error)
+{
+        char name[NAME_MAX], mac[VSWITCH_MAC_TEXT_SIZE];
+        json_auto_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "version", CLAIMS_VERSION, "uuid",
+                                      record->uuid, "alias", record->alias, "domain", record->domain, "mac",
+                                      vswitch_mac_format(&record->mac, mac), "switch", record->switch_name, "tap",
+                                      record->tap, "held", record->held);
+
+        if (!json || nic_file_name(record->uuid, record->alias, name, sizeof(name)) < 0)
+                return vswitch_error_set(error, -EINVAL, "the NIC %s/%s has a name that cannot be recorded",
+                                         record->uuid, record->alias);
+        return write_file(store->nics_directory, name, json, error);
+}
+
+int claim_store_remove_nic(struct claim_store *store, const char *uuid, const char *alias, struct vswitch_error *error)
+{
+        char name[NAME_MAX];
+
+        if (nic_file_name(uuid, alias, name, sizeof(name)) < 0)
+                return 0; /* was never written */
+        return remove_file(store->nics_directory, name, error);
+}
+
+static int nic_from_json(json_t *json, struct nic_record *ret)
+{
+        const char *uuid, *alias, *domain, *mac, *switch_name, *tap;
+        int version, held;
+        struct nic_record record = { 0 };
+
+        if (json_unpack(json, "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "version", &version, "uuid", &uuid, "alias",
+                        &alias, "domain", &domain, "mac", &mac, "switch", &switch_name, "tap", &tap, "held", &held) < 0)
+                return -EINVAL;
+        if (version != CLAIMS_VERSION)
+                return -EPROTONOSUPPORT;
+        if (copy_text(record.uuid, sizeof(record.uuid), uuid) < 0 ||
+            copy_text(record.alias, sizeof(record.alias), alias) < 0 ||
+            copy_text(record.domain, sizeof(record.domain), domain) < 0 || vswitch_mac_parse(mac, &record.mac) < 0 ||
+            copy_text(record.switch_name, sizeof(record.switch_name), switch_name) < 0 ||
+            copy_text(record.tap, sizeof(record.tap), tap) < 0)
+                return -EINVAL;
+        record.held = held;
+        *ret = record;
+        return 0;
+}
+
+/* ---- loading ---- */
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+        size_t length = strlen(text), suffix_length = strlen(suffix);
+
+        return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
+}
+
+static void load_file(const char *path, bool is_claim, const struct claim_store_visitor *visitor, void *userdata)
+{
+        json_error_t json_error;
+        json_auto_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &json_error);
+        char sentence[256];
+        struct claim claim;
+        struct nic_record record;
+        int r;
+
+        if (!json) {
+                snprintf(sentence, sizeof(sentence), "line %d: %s", json_error.line, json_error.text);
+                visitor->unreadable(path, sentence, userdata);
+                return;
+        }
+        r = is_claim ? claim_from_json(json, &claim) : nic_from_json(json, &record);
+        if (r < 0)
+                visitor->unreadable(path,
+                                    r == -EPROTONOSUPPORT ? "it was written by another version of vswitchd"
+                                                          : "a field is missing or of the wrong kind",
+                                    userdata);
+        else if (is_claim)
+                visitor->claim(&claim, userdata);
+        else
+                visitor->nic(&record, userdata);
+}
+
+static int load_directory(const char *directory, bool is_claim, const struct claim_store_visitor *visitor,
+                          void *userdata, struct vswitch_error *error)
+{
+        DIR *entries = opendir(directory);
+
+        if (!entries)
+                return vswitch_error_set(error, -errno, "cannot read %s: %s", directory, strerror(errno));
+        for (struct dirent *entry; (entry = readdir(entries));) {
+                __attribute__((cleanup(free_string))) char *path = NULL;
+
+                if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
+                        break;
+                if (has_suffix(entry->d_name, ".new"))
+                        unlink(path); /* a write that a crash interrupted: never took effect */
+                else if (has_suffix(entry->d_name, ".json"))
+                        load_file(path, is_claim, visitor, userdata);
+        }
+        closedir(entries);
+        return 0;
+}
+
+int claim_store_load(struct claim_store *store, const struct claim_store_visitor *visitor, void *userdata,
+                     struct vswitch_error *error)
+{
+        int r = load_directory(store->nics_directory, false, visitor, userdata, error);
+
+        return r < 0 ? r : load_directory(store->claims_directory, true, visitor, userdata, error);
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Theory of operation
+ *
+ * The facts of one NIC, read from where they really are. What the kernel holds (tables, VF attributes, vectors) is
+ * read again when a notification said that it may have changed, never because time went by: an idle daemon reads the
+ * vectors of VFs in use once a second and nothing else.
+ *
+ * Vectors: a guest's driver that enables MSI-X makes QEMU ask the kernel for one interrupt at probe time already, so
+ * one vector proves nothing yet; the others follow when the netdev is opened, after its receive ring was started. From
+ * two on the VF receives. They all vanish when the driver lets the device go, not when it masks them; so one vector
+ * keeps what was believed before.
+ */
+
+#include "src/daemon/log.h"
+#include "src/daemon/manager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define VECTORS_OF_A_DRIVEN_VF 2
+
+/* Frames that a guest may send through its standby although it uses the VF (its network scripts, IPv6 on the slave)
+ * within the second half of the confirmation window. */
+#define TAP_FRAMES_TOLERATED 5
+
+static enum failover_known known(bool value)
+{
+        return value ? FAILOVER_YES : FAILOVER_NO;
+}
+
+/* ---- tables ---- */
+
+static enum failover_pin read_pin(struct manager_nic *nic)
+{
+        struct softswitch *softswitch = nic->nic_switch->softswitch;
+        struct vswitch_error error = { 0 };
+        struct softswitch_pin pin;
+        int r = softswitch->driver->read_pin(softswitch, &nic->mac, 0, &pin, &error);
+
+        if (r < 0) {
+                log_warning(nic->label, "cannot read its pin: %s", vswitch_error_text(&error, r));
+                return FAILOVER_PIN_UNKNOWN;
+        }
+        if (pin.ifindex == 0 || !pin.sticky)
+                return FAILOVER_PIN_NONE;
+        if (pin.ifindex == nic->tap_ifindex)
+                return FAILOVER_PIN_TAP;
+        if (pin.ifindex == nic->nic_switch->uplink.ifindex)
+                return FAILOVER_PIN_UPLINK;
+        return FAILOVER_PIN_NONE;
+}
+
+/* A rule of which a part is missing counts as the opposite of what is wanted, so that it is completed or removed. */
+static enum failover_known read_copy_rule(struct manager_nic *nic)
+{
+        struct softswitch *softswitch = nic->nic_switch->softswitch;
+        struct vswitch_error error = { 0 };
+        int tap_ifindex = 0;
+        int r = softswitch->driver->copy_read(softswitch, &nic->mac, nic->nic_switch->uplink.ifindex, &tap_ifindex,
+                                              &error);
+
+        if (r < 0) {
+                log_warning(nic->label, "cannot read its copy rule: %s", vswitch_error_text(&error, r));
+                return FAILOVER_UNKNOWN;
+        }
+        if (tap_ifindex == 0)
+                return FAILOVER_NO;
+        if (tap_ifindex == nic->tap_ifindex)
+                return FAILOVER_YES;
+        return known(!nic->decision.tables.copy_rule);
+}
+
+static enum failover_known read_uplink_filter(struct manager_nic *nic)
+{
+        struct pf *pf = nic->nic_switch->pf;
+        struct vswitch_error error = { 0 };
+        struct vswitch_mac *filters = NULL;
+        size_t count = 0;
+        bool found = false;
+        int r = pf->driver->uplink_filter_list(pf, &filters, &count, &error);
+
+        if (r < 0) {
+                log_warning(nic->label, "cannot read the uplink filters of %s: %s", pf->name,
+                            vswitch_error_text(&error, r));
+                return FAILOVER_UNKNOWN;
+        }
+        for (size_t i = 0; i < count && !found; i++)
+                found = vswitch_mac_equal(&filters[i], &nic->mac);
+        free(filters);
+        return known(found);
+}
+
+static enum failover_known read_multicast_router(const struct manager_nic *nic)
+{
+        char path[128], text[8] = "";
+        int file;
+
+        snprintf(path, sizeof(path), "/sys/class/net/%s/brport/multicast_router", nic->tap);
+        file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file < 0)
+                return FAILOVER_UNKNOWN; /* no tap, or a kernel without snooping: nothing to keep */
+        ssize_t size = read(file, text, sizeof(text) - 1);
+        close(file);
+        return size > 0 ? known(text[0] == '2') : FAILOVER_UNKNOWN;
+}
+
+static void read_vf_programming(struct manager_nic *nic)
+{
+        struct failover_facts *facts = &nic->facts;
+        struct pf *pf = nic->nic_switch->pf;
+        struct pf_vf_attributes present = { 0 }, wanted;
+        struct pf_vf vf;
+
+        if (!nic->claim) {
+                facts->vf_filter = FAILOVER_NO;
+                facts->prepared = FAILOVER_NO;
+                return;
+        }
+        if (!pf || pf->driver->read_attributes(pf, nic->claim->vf_index, &present, NULL) < 0 ||
+            pf->driver->read_vf(pf, nic->claim->vf_index, &vf, NULL) < 0) {
+                facts->vf_filter = FAILOVER_UNKNOWN;
+                facts->prepared = FAILOVER_UNKNOWN;
+                return;
+        }
+        wanted = vfs_wanted_attributes(&nic->claim->before);
+        facts->vf_filter = known(vswitch_mac_equal(&present.mac, &nic->mac));
+        facts->prepared = known(nic->claim->touched && strcmp(vf.driver, "vfio-pci") == 0 &&
+                                (!(wanted.valid & PF_VF_VLAN) || present.vlan == wanted.vlan) &&
+                                (!(wanted.valid & PF_VF_SPOOF_CHECK) || present.spoof_check == wanted.spoof_check) &&
+                                (!(wanted.valid & PF_VF_TRUST) || present.trust == wanted.trust));
+}
+
+static void read_tables(struct manager_nic *nic)
+{
+        struct manager_switch *nic_switch = nic->nic_switch;
+        struct failover_facts *facts = &nic->facts;
+
+        nic->tables_stale = false;
+        facts->pin = nic_switch->softswitch ? read_pin(nic) : FAILOVER_PIN_UNKNOWN;
+        facts->copy_rule = nic_switch->softswitch && nic_switch->pf ? read_copy_rule(nic) : FAILOVER_UNKNOWN;
+        facts->uplink_filter = nic_switch->pf ? read_uplink_filter(nic) : FAILOVER_UNKNOWN;
+        facts->multicast_router = read_multicast_router(nic);
+        read_vf_programming(nic);
+}
+
+/* ---- vectors and the tap's counter ---- */
+
+bool facts_poll_vectors(struct manager_nic *nic)
+{
+        struct failover_facts *facts = &nic->facts;
+        struct pf *pf = nic->nic_switch->pf;
+        enum failover_known vectors = FAILOVER_UNKNOWN;
+        unsigned count = 0;
+        int r;
+
+        if (!nic->claim || facts->attached == FAILOVER_NO) {
+                vectors = FAILOVER_NO;
+        } else if (pf) {
+                r = pf->driver->vectors(pf, nic->claim->vf_address, &count);
+                if (r == 0)
+                        vectors = count >= VECTORS_OF_A_DRIVEN_VF                    ? FAILOVER_YES
+                                  : count == 0 || facts->vectors == FAILOVER_UNKNOWN ? FAILOVER_NO
+                                                                                     : facts->vectors;
+        }
+        nic->vectors_count = count;
+        if (vectors == facts->vectors)
+                return false;
+        log_debug(nic->label, "vectors %s -> %s (%u)", failover_known_to_string(facts->vectors),
+                  failover_known_to_string(vectors), count);
+        facts->vectors = vectors;
+        facts->vectors_since = manager_now(nic->manager);
+        nic->tap_baseline_valid = false;
+        facts->sends_on_tap = false;
+        return true;
+}
+
+/* The guest's own frames should have left the tap by the middle of the window; from then on they are counted. */
+void facts_poll_tap(struct manager_nic *nic)
+{
+        uint64_t half = nic->facts.vectors_since + nic->policy.confirm_window / 2;
+        struct vswitch_link tap;
+
+        if (manager_now(nic->manager) < half || nic->tap_ifindex == 0 ||
+            vswitch_link_get_by_index(nic->manager->netlink, nic->tap_ifindex, &tap, NULL) < 0)
+                return;
+        if (!nic->tap_baseline_valid) {
+                nic->tap_baseline = tap.received_packets;
+                nic->tap_baseline_valid = true;
+        } else if (tap.received_packets > nic->tap_baseline + TAP_FRAMES_TOLERATED) {
+                nic->facts.sends_on_tap = true;
+        }
+}
+
+/* ---- all of them ---- */
+
+static void collect_tap(struct manager_nic *nic)
+{
+        struct manager_switch *nic_switch = nic->nic_switch;
+        struct vswitch_link tap;
+        int old = nic->tap_ifindex;
+
+        nic->tap_ifindex = 0;
+        nic->facts.tap_present = false;
+        if (nic->tap[0] && nic_switch->softswitch &&
+            vswitch_link_get_by_name(nic->manager->netlink, nic->tap, &tap, NULL) == 0) {
+                nic->tap_ifindex = tap.ifindex;
+                nic->facts.tap_present = tap.master == nic_switch->softswitch->driver->ifindex(nic_switch->softswitch);
+        }
+        if (nic->tap_ifindex != old)
+                nic->tables_stale = true;
+}
+
+static bool mac_is_on_another_nic(const struct manager_nic *nic)
+{
+        const struct manager_nic *other;
+
+        TAILQ_FOREACH(other, &nic->manager->nics, entry)
+        if (other != nic && other->nic_switch == nic->nic_switch && other->in_guest &&
+            other->domain->state != FAILOVER_GUEST_ABSENT && vswitch_mac_equal(&other->mac, &nic->mac))
+                return true;
+        return false;
+}
+
+static enum failover_reason collect_obstacle(struct manager_nic *nic)
+{
+        const struct manager_switch *nic_switch = nic->nic_switch;
+
+        if (nic->obstacle != FAILOVER_REASON_NONE)
+                return nic->obstacle;
+        if (!nic_switch->config->iov)
+                return FAILOVER_REASON_SWITCH_NOT_IOV;
+        if (!nic_switch->softswitch)
+                return FAILOVER_REASON_SWITCH_UNUSABLE;
+        if (!nic_switch->pf)
+                return FAILOVER_REASON_NO_UPLINK;
+        if (nic_switch->pf->total_vfs == 0)
+                return FAILOVER_REASON_NO_SRIOV;
+        if (mac_is_on_another_nic(nic))
+                return FAILOVER_REASON_DUPLICATE_MAC;
+        return FAILOVER_REASON_NONE;
+}
+
+void facts_collect(struct manager_nic *nic)
+{
+        struct manager_domain *domain = nic->domain;
+        struct manager_switch *nic_switch = nic->nic_switch;
+        struct failover_facts *facts = &nic->facts;
+
+        facts->guest = domain->state;
+        if (!nic->in_guest && domain->state != FAILOVER_GUEST_UNKNOWN && domain->state != FAILOVER_GUEST_EXPECTED)
+                facts->guest = FAILOVER_GUEST_ABSENT; /* the guest is here, this NIC is not */
+        facts->outgoing = domain->outgoing;
+        facts->unplug_asked_by_qemu = domain->unplug_asked_by_qemu;
+        if (facts->guest == FAILOVER_GUEST_ABSENT || facts->guest == FAILOVER_GUEST_EXPECTED) {
+                facts->attached = FAILOVER_NO;
+                facts->standby = FAILOVER_UNKNOWN;
+                facts->announce_wanted = false;
+        }
+
+        collect_tap(nic);
+        facts->obstacle = collect_obstacle(nic);
+        facts->uplink_present = nic_switch->pf != NULL && nic_switch->uplink.ifindex != 0;
+        facts->uplink_up = facts->uplink_present && nic_switch->uplink.up && nic_switch->uplink.carrier;
+        facts->steering = nic_switch->steering;
+
+        facts->claim = !nic->claim          ? FAILOVER_CLAIM_NONE
+                       : nic->claim->leased ? FAILOVER_CLAIM_LEASED
+                                            : FAILOVER_CLAIM_CLAIMED;
+        facts->lease_until = nic->claim ? nic->claim->lease_until : 0;
+        facts->touched = nic->claim && nic->claim->touched;
+        if (!nic->claim && facts->guest == FAILOVER_GUEST_RUNNING && facts->obstacle == FAILOVER_REASON_NONE) {
+                struct pf_vf_attributes before;
+                struct pf_vf vf;
+
+                facts->no_vf = vfs_find_free(nic_switch, &vf, &before);
+                facts->vf_available = facts->no_vf == FAILOVER_REASON_NONE;
+        }
+        facts_poll_vectors(nic);
+        if (nic->tables_stale)
+                read_tables(nic);
+}

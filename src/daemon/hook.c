@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Theory of operation
+ *
+ * libvirt's qemu hook speaks to the daemon and waits for its word, and libvirt waits for the hook: so nothing here may
+ * call libvirt, and every answer comes from memory, with one exception. A guest that arrives with a VF needs one here:
+ * it is leased, its PCI address is written into the XML, and the answer waits until the VF is bound to vfio-pci,
+ * because libvirt refuses an unmanaged device that is not. When none can be had the migration is refused with the way
+ * out; libvirt lets nobody take the device out of the XML at this point.
+ *
+ * A lease ends by itself when the guest does not come (lease_until), and at once when libvirt says that the start
+ * failed.
+ */
+
+#include "src/daemon/log.h"
+#include "src/daemon/manager.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct hook_wait {
+        TAILQ_ENTRY(hook_wait) entry;
+        struct manager_domain *domain;
+        char uuid[GUEST_UUID_SIZE];
+        char *xml;
+        control_hook_reply reply;
+        void *token;
+};
+
+static void wait_free(struct manager *manager, struct hook_wait *wait)
+{
+        TAILQ_REMOVE(&manager->hook_waits, wait, entry);
+        free(wait->xml);
+        free(wait);
+}
+
+void hook_free_all(struct manager *manager)
+{
+        while (!TAILQ_EMPTY(&manager->hook_waits))
+                wait_free(manager, TAILQ_FIRST(&manager->hook_waits));
+}
+
+/* The NIC on this host that a VF in the announced XML belongs to; NULL when it is none of ours. */
+static struct manager_nic *find_nic_of_vf(struct manager *manager, const char *uuid, const struct guest_vf *vf)
+{
+        return vf->persistent[0] && !vf->is_interface ? nics_find(manager, uuid, vf->persistent) : NULL;
+}
+
+static void expire_leases(struct manager *manager, struct manager_domain *domain)
+{
+        struct manager_nic *nic;
+
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (nic->domain == domain && nic->claim && nic->claim->leased) {
+                nic->claim->lease_until = 0;
+                manager_nic_dirty(nic);
+        }
+        if (domain->state == FAILOVER_GUEST_EXPECTED)
+                domain->state = FAILOVER_GUEST_ABSENT;
+}
+
+static void refuse(struct manager *manager, struct hook_wait *wait, const char *why)
+{
+        const char *name = wait->domain->name;
+        char sentence[768];
+
+        snprintf(sentence, sizeof(sentence),
+                 "vswitch: this host cannot take guest %s with its VF: %s. Migrate it with 'vswitch migrate %s URI', "
+                 "which works without a VF here, or first give the VF back on the other host: 'vswitch nic release %s "
+                 "--hold'",
+                 name, why, name, name);
+        log_warning(name, "refused the migration: %s", why);
+        expire_leases(manager, wait->domain);
+        wait->reply(wait->token, NULL, sentence);
+        wait_free(manager, wait);
+        manager_schedule(manager);
+}
+
+/* Rewrites the address of every VF that was leased. */
+static char *rewrite(struct manager *manager, const struct hook_wait *wait, struct vswitch_error *error)
+{
+        const struct guest *guest = wait->domain->guest;
+        char *xml = strdup(wait->xml);
+
+        for (size_t i = 0; xml && i < guest->vfs_count; i++) {
+                const struct manager_nic *nic = find_nic_of_vf(manager, wait->uuid, &guest->vfs[i]);
+                char *next = NULL;
+                int r;
+
+                if (!nic)
+                        continue;
+                r = guest_rewrite_vf_address(xml, guest->vfs[i].alias, nic->claim->vf_address, &next, error);
+                free(xml);
+                xml = r < 0 ? NULL : next;
+        }
+        return xml;
+}
+
+static void answer(struct manager *manager, struct hook_wait *wait)
+{
+        struct vswitch_error error = { 0 };
+        char *xml = rewrite(manager, wait, &error);
+
+        if (!xml) {
+                refuse(manager, wait, error.text[0] ? error.text : "out of memory");
+                return;
+        }
+        log_info(wait->domain->name, "expected from another host, with a VF");
+        wait->reply(wait->token, xml, NULL);
+        free(xml);
+        wait_free(manager, wait);
+}
+
+/* Is every leased VF of this wait ready? *ret_failed: one of them will not be. */
+static bool all_prepared(struct manager *manager, const struct hook_wait *wait, const char **ret_failed)
+{
+        struct manager_nic *nic;
+
+        *ret_failed = NULL;
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        {
+                if (nic->domain != wait->domain || !nic->claim)
+                        continue;
+                if (nic->facts.failure == FAILOVER_REASON_PREPARE_FAILED)
+                        *ret_failed = failover_reason_sentence(nic->facts.failure);
+                if (nic->facts.prepared != FAILOVER_YES)
+                        return false;
+        }
+        return true;
+}
+
+void hook_continue(struct manager *manager)
+{
+        struct hook_wait *wait = TAILQ_FIRST(&manager->hook_waits);
+
+        while (wait) {
+                struct hook_wait *next = TAILQ_NEXT(wait, entry);
+                const char *failed;
+
+                if (all_prepared(manager, wait, &failed))
+                        answer(manager, wait);
+                else if (failed)
+                        refuse(manager, wait, failed);
+                wait = next;
+        }
+}
+
+/* Leases a VF for each VF that the guest brings. */
+static int lease_all(struct manager *manager, struct hook_wait *wait, struct vswitch_error *error)
+{
+        const struct guest *guest = wait->domain->guest;
+
+        for (size_t i = 0; i < guest->vfs_count; i++) {
+                const struct guest_vf *vf = &guest->vfs[i];
+                struct manager_nic *nic = find_nic_of_vf(manager, wait->uuid, vf);
+                int r;
+
+                if (!vf->persistent[0] || vf->is_interface)
+                        continue; /* not by us: libvirt and its owner know what they do */
+                if (!nic)
+                        return vswitch_error_set(error, -ENODEV,
+                                                 "NIC %s is on a bridge that is not a switch of vswitch here",
+                                                 vf->persistent);
+                nic->facts.failure = FAILOVER_REASON_NONE;
+                if (nic->claim) {
+                        nic->claim->leased = true;
+                        nic->claim->lease_until = manager_now(manager) + manager->options.config->lease_timeout_usec;
+                        r = claim_store_write(manager->claims, nic->claim, error);
+                } else {
+                        r = actions_claim_vf(nic, true, error);
+                }
+                if (r < 0)
+                        return r;
+                manager_nic_dirty(nic);
+        }
+        return 0;
+}
+
+static bool brings_vf(const struct guest *guest)
+{
+        for (size_t i = 0; i < guest->vfs_count; i++)
+                if (guest->vfs[i].persistent[0] && !guest->vfs[i].is_interface)
+                        return true;
+        return false;
+}
+
+static void on_migrate(struct manager *manager, const char *name, const char *xml, control_hook_reply reply,
+                       void *token)
+{
+        struct vswitch_error error = { 0 };
+        struct hook_wait *wait = NULL;
+        struct manager_domain *domain;
+        struct guest *guest = NULL;
+        int r = guest_parse_xml(xml, &guest, &error);
+
+        if (r < 0) {
+                log_warning(name, "cannot read the XML of an arriving guest: %s", vswitch_error_text(&error, r));
+                reply(token, NULL, NULL);
+                return;
+        }
+        if (!brings_vf(guest)) {
+                /* A guest without a VF needs nothing here before it arrives. */
+                guest_free(guest);
+                reply(token, NULL, NULL);
+                return;
+        }
+        domain = nics_add_domain(manager, guest->uuid, name);
+        wait = calloc(1, sizeof(*wait));
+        if (!domain || !wait || !(wait->xml = strdup(xml))) {
+                guest_free(guest);
+                free(wait);
+                reply(token, NULL, NULL);
+                return;
+        }
+        if (domain->state == FAILOVER_GUEST_UNKNOWN || domain->state == FAILOVER_GUEST_ABSENT)
+                domain->state = FAILOVER_GUEST_EXPECTED;
+        snprintf(wait->uuid, sizeof(wait->uuid), "%s", guest->uuid);
+        wait->domain = domain;
+        wait->reply = reply;
+        wait->token = token;
+        TAILQ_INSERT_TAIL(&manager->hook_waits, wait, entry);
+        nics_apply_guest(manager, domain, guest);
+
+        r = lease_all(manager, wait, &error);
+        if (r < 0)
+                refuse(manager, wait, vswitch_error_text(&error, r));
+        manager_schedule(manager);
+}
+
+void hook_call(void *model, const char *name, const char *operation, const char *sub_operation, const char *extra,
+               const char *xml, control_hook_reply reply, void *token)
+{
+        struct manager *manager = model;
+        struct manager_domain *domain;
+
+        log_debug(name, "hook: %s %s %s", operation, sub_operation, extra);
+        if (strcmp(operation, "migrate") == 0) {
+                on_migrate(manager, name, xml, reply, token);
+                return;
+        }
+        reply(token, NULL, NULL);
+
+        /* Everything else only says: look at this guest. libvirt's events tell the same; the hook may be first. */
+        TAILQ_FOREACH(domain, &manager->domains, entry)
+        {
+                if (strcmp(domain->name, name) != 0)
+                        continue;
+                if (strcmp(operation, "release") == 0 && domain->state == FAILOVER_GUEST_EXPECTED) {
+                        expire_leases(manager, domain);
+                        manager_schedule(manager);
+                }
+                guests_refresh(manager->guests, domain->uuid);
+                return;
+        }
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The manager: the daemon's model of this host and the loop that keeps it in step.
+ *
+ *   kernel notifications, libvirt and QEMU events, hook and operator requests, timers
+ *        -> record facts, mark NICs dirty                      (links.c, domains.c, hook.c, requests in provider.c)
+ *        -> one deferred reconcile: collect the facts of each dirty NIC, ask failover/, carry out its actions
+ *                                                              (facts.c, actions.c, manager.c)
+ *
+ * Nothing but the reconcile step changes anything on the host. Everything runs on the event loop's thread; calls that
+ * may block for long (libvirt, driver binding) go to worker threads and come back as facts.
+ */
+
+#include "failover/failover.h"
+#include "src/config/config.h"
+#include "src/control/control.h"
+#include "src/daemon/claims.h"
+#include "src/guests/guests.h"
+#include "vswitch/link.h"
+#include "vswitch/netlink.h"
+#include "vswitch/pf.h"
+#include "vswitch/softswitch.h"
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#define USEC_PER_SEC  1000000ull
+#define USEC_PER_MSEC 1000ull
+
+/* What the manager is plugged into; the tests plug in a modelled NIC and modelled guests. */
+struct manager_options {
+        const struct config *config;
+        const struct softswitch_driver *softswitch_driver;
+        const struct pf_driver *pf_driver;
+        const char *runtime_directory;
+        const char *control_socket;
+};
+
+struct manager_switch {
+        struct manager *manager;
+        const struct config_switch *config;
+        struct softswitch *softswitch; /* NULL while the bridge is not there */
+        struct pf *pf;                 /* NULL while the uplink is not there */
+        struct vswitch_link uplink;    /* as last seen; ifindex 0 when not there */
+        enum failover_steering steering;
+        char sentence[320]; /* why the switch is not usable, or "" */
+};
+
+/* A domain that has, or is about to have, or had a moment ago, a QEMU on this host. */
+struct manager_domain {
+        TAILQ_ENTRY(manager_domain) entry;
+        char uuid[GUEST_UUID_SIZE];
+        char name[64];
+        struct guest *guest; /* the last snapshot, or NULL */
+        enum failover_guest state;
+        bool outgoing; /* a migration away from here is under way */
+        bool unplug_asked_by_qemu;
+        bool started_under_our_eyes; /* so a STANDBY negotiation cannot have been missed */
+        char migration_status[24];   /* QEMU's last word: "setup", "active", "device", ... or "" */
+};
+
+struct manager_nic {
+        TAILQ_ENTRY(manager_nic) entry;
+        struct manager *manager;
+        struct manager_domain *domain;
+        struct manager_switch *nic_switch;
+        char alias[GUEST_ALIAS_SIZE];
+        char label[64 + GUEST_ALIAS_SIZE + 1]; /* "g1/ua-net0": the name for people */
+        struct vswitch_mac mac;
+        char tap[IF_NAMESIZE];
+        int tap_ifindex;               /* 0 while it is not there */
+        bool in_guest;                 /* the last snapshot has it */
+        enum failover_reason obstacle; /* from the last snapshot */
+
+        struct failover_facts facts;       /* observed, plus what only this process knows (requests, back-off) */
+        struct failover_decision decision; /* the last one */
+        struct failover_policy policy;
+
+        struct claim *claim;      /* NULL: none */
+        bool recorded;            /* its NIC record is on disk */
+        uint64_t hold_connection; /* the hold ends with this control connection; 0: it does not */
+        bool tables_stale;        /* read them again before deciding */
+        bool dirty;
+        uint64_t retry_at; /* an action failed: not again before this time */
+        unsigned retries;
+        unsigned vectors_count;
+        uint64_t tap_baseline; /* the tap's counter when the confirmation began */
+        bool tap_baseline_valid;
+        uint64_t path_since_realtime; /* CLOCK_REALTIME */
+        const char *last_path;
+};
+
+TAILQ_HEAD(manager_domains, manager_domain);
+TAILQ_HEAD(manager_nics, manager_nic);
+TAILQ_HEAD(hook_waits, hook_wait);
+
+struct manager {
+        sd_event *loop;
+        struct manager_options options;
+        struct failover_policy policy; /* from the configuration */
+        struct vswitch_netlink *netlink;
+        struct vswitch_netlink_monitor *monitor;
+        struct claim_store *claims;
+        struct guests *guests;
+        struct control *control;
+
+        struct manager_switch *switches;
+        size_t switches_count;
+        struct manager_domains domains;
+        struct manager_nics nics;
+        struct hook_waits hook_waits;
+
+        sd_event_source *monitor_source;
+        sd_event_source *reconcile_source; /* deferred, one-shot */
+        sd_event_source *deadline_source;
+        sd_event_source *vectors_source;
+
+        bool libvirt_connected;
+        bool libvirt_listed; /* everything was listed since the connection was made */
+        char libvirt_sentence[256];
+        uint64_t started_realtime;
+        uint64_t resyncs, moves_completed, moves_failed;
+};
+
+/* manager.c */
+int manager_new(sd_event *loop, const struct manager_options *options, struct manager **ret,
+                struct vswitch_error *error);
+void manager_free(struct manager *manager);
+uint64_t manager_now(const struct manager *manager); /* CLOCK_MONOTONIC, microseconds */
+uint64_t manager_realtime(void);
+void manager_schedule(struct manager *manager); /* reconcile soon */
+void manager_nic_dirty(struct manager_nic *nic);
+void manager_all_dirty(struct manager *manager, bool tables_too);
+
+/* switches.c: bridges, uplinks and the links that come and go */
+int switches_new(struct manager *manager, struct vswitch_error *error);
+void switches_free(struct manager *manager);
+void switches_refresh(struct manager *manager); /* look again for what is missing */
+struct manager_switch *switches_find_by_bridge(struct manager *manager, const char *bridge);
+struct manager_switch *switches_find_by_name(struct manager *manager, const char *name);
+int switches_on_notification(const struct nlmsghdr *header, void *manager);
+
+/* vfs.c: which VF is whose */
+enum vf_state {
+        VF_FREE,
+        VF_LEASED,
+        VF_CLAIMED,
+        VF_FOREIGN,
+};
+enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
+                        const struct pf_vf_attributes *attributes, char *owner, size_t owner_size);
+const char *vfs_state_to_string(enum vf_state state);
+/* Finds a free VF for a NIC of this switch. NONE with *ret and *ret_before filled, or why there is none. */
+enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
+                                   struct pf_vf_attributes *ret_before);
+/* What a VF should look like in a guest's hands, all but the MAC; only attributes that `before` has. */
+struct pf_vf_attributes vfs_wanted_attributes(const struct pf_vf_attributes *before);
+struct manager_nic *vfs_claimant(struct manager *manager, const char *vf_address);
+
+/* nics.c: the NICs and what happens to their domains */
+struct manager_domain *nics_find_domain(struct manager *manager, const char *uuid);
+struct manager_domain *nics_add_domain(struct manager *manager, const char *uuid, const char *name);
+struct manager_nic *nics_find(struct manager *manager, const char *uuid, const char *alias);
+struct manager_nic *nics_add(struct manager *manager, struct manager_domain *domain, const char *alias,
+                             const struct vswitch_mac *mac, struct manager_switch *nic_switch);
+/* Takes the snapshot over and makes NICs of it. */
+void nics_apply_guest(struct manager *manager, struct manager_domain *domain, struct guest *guest);
+void nics_forget_if_done(struct manager_nic *nic); /* frees it when nothing of it is left here */
+void nics_free_all(struct manager *manager);
+int nics_record(struct manager_nic *nic, struct vswitch_error *error);
+/* The alias that the VF of NIC `alias` has in the guest. */
+void nics_vf_alias(const char *nic_alias, char ret[static GUEST_ALIAS_SIZE]);
+
+/* domains.c: callbacks of the guests adapter */
+extern const struct guests_callbacks domains_callbacks;
+
+/* facts.c */
+void facts_collect(struct manager_nic *nic);
+/* One cheap read; true when the fact changed. */
+bool facts_poll_vectors(struct manager_nic *nic);
+void facts_poll_tap(struct manager_nic *nic);
+
+/* actions.c */
+int actions_execute(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error);
+void actions_give_up(struct manager_nic *nic, enum failover_reason reason);
+int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error *error);
+
+/* hook.c */
+void hook_call(void *manager, const char *domain, const char *operation, const char *sub_operation, const char *extra,
+               const char *xml, control_hook_reply reply, void *reply_token);
+void hook_continue(struct manager *manager); /* answers what can be answered now */
+void hook_free_all(struct manager *manager);
+
+/* provider.c */
+extern const struct control_provider provider_table;
+const char *provider_path(const struct manager_nic *nic);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The registry of NICs and their domains. A NIC is known from the first thing that tells of it (a snapshot of its
+ * domain, a record or claim on disk, an announced migration) until nothing of it is left on this host.
+ */
+
+#include "src/daemon/log.h"
+#include "src/daemon/manager.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VF_ALIAS_PREFIX "ua-vf-"
+
+void nics_vf_alias(const char *nic_alias, char ret[static GUEST_ALIAS_SIZE])
+{
+        const char *bare = strncmp(nic_alias, "ua-", 3) == 0 ? nic_alias + 3 : nic_alias;
+
+        snprintf(ret, GUEST_ALIAS_SIZE, VF_ALIAS_PREFIX "%.*s", (int) (GUEST_ALIAS_SIZE - sizeof(VF_ALIAS_PREFIX)),
+                 bare);
+}
+
+struct manager_domain *nics_find_domain(struct manager *manager, const char *uuid)
+{
+        struct manager_domain *domain;
+
+        TAILQ_FOREACH(domain, &manager->domains, entry)
+        if (strcmp(domain->uuid, uuid) == 0)
+                return domain;
+        return NULL;
+}
+
+struct manager_domain *nics_add_domain(struct manager *manager, const char *uuid, const char *name)
+{
+        struct manager_domain *domain = nics_find_domain(manager, uuid);
+
+        if (!domain) {
+                domain = calloc(1, sizeof(*domain));
+                if (!domain)
+                        return NULL;
+                snprintf(domain->uuid, sizeof(domain->uuid), "%s", uuid);
+                TAILQ_INSERT_TAIL(&manager->domains, domain, entry);
+        }
+        if (name && name[0])
+                snprintf(domain->name, sizeof(domain->name), "%s", name);
+        return domain;
+}
+
+struct manager_nic *nics_find(struct manager *manager, const char *uuid, const char *alias)
+{
+        struct manager_nic *nic;
+
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (strcmp(nic->domain->uuid, uuid) == 0 && strcmp(nic->alias, alias) == 0)
+                return nic;
+        return NULL;
+}
+
+struct manager_nic *nics_add(struct manager *manager, struct manager_domain *domain, const char *alias,
+                             const struct vswitch_mac *mac, struct manager_switch *nic_switch)
+{
+        struct manager_nic *nic = nics_find(manager, domain->uuid, alias);
+
+        if (!nic) {
+                nic = calloc(1, sizeof(*nic));
+                if (!nic)
+                        return NULL;
+                nic->manager = manager;
+                nic->domain = domain;
+                nic->nic_switch = nic_switch;
+                nic->mac = *mac;
+                nic->policy = manager->policy;
+                nic->tables_stale = true;
+                nic->path_since_realtime = manager_realtime();
+                nic->last_path = "unknown";
+                nic->facts.standby = domain->started_under_our_eyes ? FAILOVER_NO : FAILOVER_UNKNOWN;
+                snprintf(nic->alias, sizeof(nic->alias), "%s", alias);
+                TAILQ_INSERT_TAIL(&manager->nics, nic, entry);
+                snprintf(nic->label, sizeof(nic->label), "%s/%s", domain->name, alias);
+                if (manager->control)
+                        control_nic_added(manager->control, domain->uuid, alias);
+        }
+        snprintf(nic->label, sizeof(nic->label), "%s/%s", domain->name, alias);
+        manager_nic_dirty(nic);
+        return nic;
+}
+
+/* ---- snapshots ---- */
+
+static const struct guest_vf *find_teamed_vf(const struct guest *guest, const char *nic_alias)
+{
+        for (size_t i = 0; i < guest->vfs_count; i++)
+                if (strcmp(guest->vfs[i].persistent, nic_alias) == 0)
+                        return &guest->vfs[i];
+        return NULL;
+}
+
+static enum failover_reason find_obstacle(const struct guest *guest, const struct guest_nic *guest_nic)
+{
+        const struct guest_vf *vf = find_teamed_vf(guest, guest_nic->alias);
+        char vf_alias[GUEST_ALIAS_SIZE];
+
+        nics_vf_alias(guest_nic->alias, vf_alias);
+        if (!guest_nic->is_virtio)
+                return FAILOVER_REASON_NOT_VIRTIO;
+        if (!guest_nic->teaming_persistent)
+                return FAILOVER_REASON_NO_TEAMING;
+        if (strncmp(guest_nic->alias, "ua-", 3) != 0)
+                return FAILOVER_REASON_NO_USER_ALIAS;
+        if (guest->managed_by[0])
+                return FAILOVER_REASON_MANAGED_ELSEWHERE;
+        if (!guest->is_q35)
+                return FAILOVER_REASON_NOT_Q35;
+        if (vf && strcmp(vf->alias, vf_alias) != 0)
+                return FAILOVER_REASON_VF_NOT_OURS;
+        if (!vf && guest->free_root_ports == 0)
+                return FAILOVER_REASON_NO_FREE_ROOT_PORT;
+        return FAILOVER_REASON_NONE;
+}
+
+/* A VF with our alias in a guest and no claim: the record was lost (somebody emptied /run). Taken over with what a
+ * VF is like before anybody programmed it, so that a release leaves nothing behind. */
+static void adopt_vf(struct manager_nic *nic, const struct guest_vf *vf)
+{
+        struct pf *pf = nic->nic_switch->pf;
+        struct vswitch_error error = { 0 };
+        struct pf_vf *vfs = NULL;
+        size_t count = 0;
+
+        if (!pf || vf->is_interface || vfs_claimant(nic->manager, vf->address) ||
+            pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0)
+                return;
+        for (size_t i = 0; i < count; i++) {
+                struct pf_vf_attributes present = { 0 };
+                struct claim *claim;
+
+                if (strcmp(vfs[i].address, vf->address) != 0 ||
+                    pf->driver->read_attributes(pf, vfs[i].index, &present, NULL) < 0)
+                        continue;
+                claim = calloc(1, sizeof(*claim));
+                if (!claim)
+                        break;
+                snprintf(claim->uuid, sizeof(claim->uuid), "%s", nic->domain->uuid);
+                snprintf(claim->alias, sizeof(claim->alias), "%s", nic->alias);
+                snprintf(claim->domain, sizeof(claim->domain), "%s", nic->domain->name);
+                snprintf(claim->pf, sizeof(claim->pf), "%s", pf->name);
+                snprintf(claim->vf_address, sizeof(claim->vf_address), "%s", vf->address);
+                claim->mac = nic->mac;
+                claim->vf_index = vfs[i].index;
+                claim->touched = true;
+                claim->before = vfs_wanted_attributes(&present);
+                claim->before.valid = present.valid;
+                nic->claim = claim;
+                if (claim_store_write(nic->manager->claims, claim, &error) < 0)
+                        log_warning(nic->label, "%s", error.text);
+                log_notice(nic->label, "took over VF %s, which had no claim", vf->address);
+                break;
+        }
+        free(vfs);
+}
+
+static void apply_nic(struct manager *manager, struct manager_domain *domain, const struct guest *guest,
+                      const struct guest_nic *guest_nic)
+{
+        struct manager_switch *nic_switch = switches_find_by_bridge(manager, guest_nic->bridge);
+        const struct guest_vf *vf = find_teamed_vf(guest, guest_nic->alias);
+        struct manager_nic *nic;
+
+        if (!nic_switch || guest_nic->is_openvswitch)
+                return;
+        nic = nics_add(manager, domain, guest_nic->alias, &guest_nic->mac, nic_switch);
+        if (!nic)
+                return;
+        nic->in_guest = true;
+        nic->nic_switch = nic_switch;
+        nic->obstacle = find_obstacle(guest, guest_nic);
+        if (strcmp(nic->tap, guest_nic->tap) != 0 || !vswitch_mac_equal(&nic->mac, &guest_nic->mac)) {
+                nic->tables_stale = true;
+                nic->recorded = false;
+        }
+        nic->mac = guest_nic->mac;
+        snprintf(nic->tap, sizeof(nic->tap), "%s", guest_nic->tap);
+        if (domain->state == FAILOVER_GUEST_EXPECTED)
+                return; /* the XML still speaks of the VF on the other host */
+
+        bool attached = nic->claim && vf && strcmp(vf->address, nic->claim->vf_address) == 0;
+
+        if (!nic->claim && vf && nic->obstacle == FAILOVER_REASON_NONE) {
+                adopt_vf(nic, vf);
+                attached = nic->claim != NULL;
+        }
+        if (attached && nic->facts.attached != FAILOVER_YES)
+                nic->facts.attached_since = manager_now(manager);
+        nic->facts.attached = attached ? FAILOVER_YES : FAILOVER_NO;
+}
+
+void nics_apply_guest(struct manager *manager, struct manager_domain *domain, struct guest *guest)
+{
+        struct manager_nic *nic;
+
+        guest_free(domain->guest);
+        domain->guest = guest;
+        if (guest->name)
+                snprintf(domain->name, sizeof(domain->name), "%s", guest->name);
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (nic->domain == domain) {
+                nic->in_guest = false;
+                manager_nic_dirty(nic);
+        }
+        for (size_t i = 0; i < guest->nics_count; i++)
+                apply_nic(manager, domain, guest, &guest->nics[i]);
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (nic->domain == domain && !nic->in_guest)
+                nic->facts.attached = FAILOVER_NO;
+}
+
+/* ---- records ---- */
+
+int nics_record(struct manager_nic *nic, struct vswitch_error *error)
+{
+        struct nic_record record = { .mac = nic->mac, .held = nic->facts.held && nic->hold_connection == 0 };
+        int r;
+
+        snprintf(record.uuid, sizeof(record.uuid), "%s", nic->domain->uuid);
+        snprintf(record.alias, sizeof(record.alias), "%s", nic->alias);
+        snprintf(record.domain, sizeof(record.domain), "%s", nic->domain->name);
+        snprintf(record.switch_name, sizeof(record.switch_name), "%s", nic->nic_switch->config->name);
+        snprintf(record.tap, sizeof(record.tap), "%s", nic->tap);
+        r = claim_store_write_nic(nic->manager->claims, &record, error);
+        nic->recorded = r == 0;
+        return r;
+}
+
+/* ---- the end ---- */
+
+static void free_nic(struct manager_nic *nic)
+{
+        struct manager *manager = nic->manager;
+
+        TAILQ_REMOVE(&manager->nics, nic, entry);
+        free(nic->claim);
+        free(nic);
+}
+
+static void forget_domain_if_empty(struct manager *manager, struct manager_domain *domain)
+{
+        const struct manager_nic *nic;
+
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (nic->domain == domain)
+                return;
+        if (domain->state != FAILOVER_GUEST_ABSENT && domain->state != FAILOVER_GUEST_EXPECTED)
+                return;
+        TAILQ_REMOVE(&manager->domains, domain, entry);
+        guest_free(domain->guest);
+        free(domain);
+}
+
+static bool nothing_left(const struct manager_nic *nic)
+{
+        const struct failover_facts *facts = &nic->facts;
+
+        bool absent = facts->guest == FAILOVER_GUEST_ABSENT || facts->guest == FAILOVER_GUEST_EXPECTED;
+
+        return absent && !nic->claim && facts->call == FAILOVER_CALL_NONE && facts->uplink_filter != FAILOVER_YES &&
+               facts->copy_rule != FAILOVER_YES && facts->pin != FAILOVER_PIN_TAP && facts->pin != FAILOVER_PIN_UPLINK;
+}
+
+void nics_forget_if_done(struct manager_nic *nic)
+{
+        struct manager *manager = nic->manager;
+        struct manager_domain *domain = nic->domain;
+        struct vswitch_error error = { 0 };
+
+        if (!nothing_left(nic))
+                return;
+        if (claim_store_remove_nic(manager->claims, domain->uuid, nic->alias, &error) < 0)
+                log_warning(nic->label, "%s", error.text);
+        if (manager->control)
+                control_nic_removed(manager->control, domain->uuid, nic->alias);
+        log_info(nic->label, "gone from this host");
+        free_nic(nic);
+        forget_domain_if_empty(manager, domain);
+}
+
+void nics_free_all(struct manager *manager)
+{
+        struct manager_domain *domain;
+
+        while (!TAILQ_EMPTY(&manager->nics))
+                free_nic(TAILQ_FIRST(&manager->nics));
+        while ((domain = TAILQ_FIRST(&manager->domains))) {
+                TAILQ_REMOVE(&manager->domains, domain, entry);
+                guest_free(domain->guest);
+                free(domain);
+        }
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Theory of operation
+ *
+ * Each configured switch is a bridge and an uplink that may be there or not, now or later. Nothing here fails for
+ * good: what is missing is said in the switch's sentence, and every link that appears is a reason to look again. The
+ * kernel's notifications only mark things: links update the tap and uplink facts, table changes make the NICs with
+ * that MAC read their tables again.
+ */
+
+#include "src/daemon/log.h"
+#include "src/daemon/manager.h"
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The steering class by PF driver, as far as it is known without a probe. igb: as QEMU models it (measured: frames
+ * for a MAC that is both VF filter and uplink filter reach both). */
+static enum failover_steering default_steering(const char *kernel_driver)
+{
+        if (strcmp(kernel_driver, "igb") == 0)
+                return FAILOVER_STEERING_BOTH;
+        return FAILOVER_STEERING_UNKNOWN;
+}
+
+static void set_sentence(struct manager_switch *nic_switch, const char *sentence)
+{
+        if (strcmp(nic_switch->sentence, sentence) == 0)
+                return;
+        snprintf(nic_switch->sentence, sizeof(nic_switch->sentence), "%s", sentence);
+        if (sentence[0])
+                log_warning(nic_switch->config->name, "%s", sentence);
+        else
+                log_info(nic_switch->config->name, "switch %s with uplink %s is usable", nic_switch->config->bridge,
+                         nic_switch->uplink.name);
+        if (nic_switch->manager->control)
+                control_event(nic_switch->manager->control, sentence[0] ? "warning" : "pf", nic_switch->config->name,
+                              sentence[0] ? sentence : "the switch is usable");
+}
+
+/* Makes the bridge and enslaves the uplink, where the configuration says so. */
+static void create_bridge(struct manager_switch *nic_switch)
+{
+        struct vswitch_netlink *netlink = nic_switch->manager->netlink;
+        const struct config_switch *config = nic_switch->config;
+        struct vswitch_error error = { 0 };
+        struct vswitch_link bridge, uplink;
+        int r = vswitch_link_get_by_name(netlink, config->bridge, &bridge, &error);
+
+        if (r == -ENODEV) {
+                r = vswitch_link_add_bridge(netlink, config->bridge, &error);
+                if (r == 0)
+                        log_notice(config->name, "made the bridge %s", config->bridge);
+        }
+        if (r == 0)
+                r = vswitch_link_get_by_name(netlink, config->bridge, &bridge, &error);
+        if (r == 0 && !bridge.up)
+                r = vswitch_link_set_up(netlink, bridge.ifindex, true, &error);
+        if (r == 0 && config->uplinks_count > 0 &&
+            vswitch_link_get_by_name(netlink, config->uplinks[0], &uplink, &error) == 0 && uplink.master == 0) {
+                r = vswitch_link_set_master(netlink, uplink.ifindex, bridge.ifindex, &error);
+                if (r == 0)
+                        log_notice(config->name, "made %s the uplink port of %s", uplink.name, config->bridge);
+        }
+        if (r < 0)
+                log_warning(config->name, "cannot set up the bridge %s: %s", config->bridge,
+                            vswitch_error_text(&error, r));
+}
+
+/* The uplink's name: as configured, or the only port of the bridge that is hardware. */
+static int find_uplink(struct manager_switch *nic_switch, int bridge_ifindex, struct vswitch_link *ret,
+                       struct vswitch_error *error)
+{
+        struct vswitch_netlink *netlink = nic_switch->manager->netlink;
+        const struct config_switch *config = nic_switch->config;
+        struct vswitch_link *links = NULL;
+        size_t count = 0, found = 0;
+        int r;
+
+        if (config->uplinks_count > 0) {
+                r = vswitch_link_get_by_name(netlink, config->uplinks[0], ret, error);
+                if (r == -ENODEV)
+                        return vswitch_error_set(error, r,
+                                                 "the uplink %s does not exist; check 'uplinks' of switch "
+                                                 "\"%s\" in the configuration",
+                                                 config->uplinks[0], config->name);
+                if (r == 0 && ret->master != bridge_ifindex)
+                        return vswitch_error_set(error, -ENOTCONN,
+                                                 "the uplink %s is not a port of %s; 'ip link set %s master %s', or "
+                                                 "create = yes in the configuration",
+                                                 ret->name, config->bridge, ret->name, config->bridge);
+                return r;
+        }
+        r = vswitch_link_list(netlink, &links, &count, error);
+        for (size_t i = 0; r == 0 && i < count; i++)
+                if (links[i].master == bridge_ifindex && links[i].kind[0] == '\0') {
+                        *ret = links[i];
+                        found++;
+                }
+        free(links);
+        if (r == 0 && found != 1)
+                return vswitch_error_set(error, -ENODEV,
+                                         "%s has %zu hardware ports; name the uplink in the configuration: "
+                                         "uplinks = { \"...\" }",
+                                         config->bridge, found);
+        return r;
+}
+
+static void drop_uplink(struct manager_switch *nic_switch)
+{
+        if (nic_switch->pf)
+                nic_switch->pf->driver->close(nic_switch->pf);
+        nic_switch->pf = NULL;
+        nic_switch->uplink = (struct vswitch_link){ 0 };
+}
+
+static void drop_bridge(struct manager_switch *nic_switch)
+{
+        drop_uplink(nic_switch);
+        if (nic_switch->softswitch)
+                nic_switch->softswitch->driver->close(nic_switch->softswitch);
+        nic_switch->softswitch = NULL;
+}
+
+static int open_bridge(struct manager_switch *nic_switch, struct vswitch_error *error)
+{
+        struct manager *manager = nic_switch->manager;
+        struct vswitch_link bridge;
+        int r = vswitch_link_get_by_name(manager->netlink, nic_switch->config->bridge, &bridge, error);
+
+        if (r < 0 || (nic_switch->softswitch &&
+                      nic_switch->softswitch->driver->ifindex(nic_switch->softswitch) != bridge.ifindex))
+                drop_bridge(nic_switch);
+        if (r == -ENODEV)
+                return vswitch_error_set(error, r,
+                                         "the bridge %s does not exist; make it ('ip link add %s type bridge'), or "
+                                         "set create = yes for switch \"%s\" in the configuration",
+                                         nic_switch->config->bridge, nic_switch->config->bridge,
+                                         nic_switch->config->name);
+        if (r < 0 || nic_switch->softswitch)
+                return r;
+        return manager->options.softswitch_driver->open(manager->netlink, nic_switch->config->bridge,
+                                                        &nic_switch->softswitch, error);
+}
+
+static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *error)
+{
+        struct manager *manager = nic_switch->manager;
+        int bridge = nic_switch->softswitch->driver->ifindex(nic_switch->softswitch);
+        struct vswitch_link uplink;
+        int r = find_uplink(nic_switch, bridge, &uplink, error);
+
+        if (r < 0 || (nic_switch->pf && nic_switch->pf->ifindex != uplink.ifindex))
+                drop_uplink(nic_switch);
+        if (r < 0)
+                return r;
+        nic_switch->uplink = uplink;
+        if (!nic_switch->pf) {
+                r = manager->options.pf_driver->open(manager->netlink, uplink.name, &nic_switch->pf, error);
+                if (r < 0) {
+                        drop_uplink(nic_switch);
+                        return r;
+                }
+                nic_switch->steering = default_steering(nic_switch->pf->kernel_driver);
+        }
+        return 0;
+}
+
+static void refresh(struct manager_switch *nic_switch)
+{
+        struct vswitch_error error = { 0 };
+        int r;
+
+        if (nic_switch->config->create)
+                create_bridge(nic_switch);
+        r = open_bridge(nic_switch, &error);
+        if (r == 0)
+                r = open_uplink(nic_switch, &error);
+        set_sentence(nic_switch, r < 0 ? vswitch_error_text(&error, r) : "");
+}
+
+void switches_refresh(struct manager *manager)
+{
+        for (size_t i = 0; i < manager->switches_count; i++)
+                refresh(&manager->switches[i]);
+        manager_all_dirty(manager, true);
+}
+
+int switches_new(struct manager *manager, struct vswitch_error *error)
+{
+        const struct config *config = manager->options.config;
+
+        manager->switches = calloc(config->switches_count ? config->switches_count : 1, sizeof(*manager->switches));
+        if (!manager->switches)
+                return -ENOMEM;
+        manager->switches_count = config->switches_count;
+        for (size_t i = 0; i < config->switches_count; i++) {
+                manager->switches[i].manager = manager;
+                manager->switches[i].config = &config->switches[i];
+                refresh(&manager->switches[i]);
+        }
+        return 0;
+}
+
+void switches_free(struct manager *manager)
+{
+        for (size_t i = 0; i < manager->switches_count; i++)
+                drop_bridge(&manager->switches[i]);
+        free(manager->switches);
+        manager->switches = NULL;
+        manager->switches_count = 0;
+}
+
+struct manager_switch *switches_find_by_bridge(struct manager *manager, const char *bridge)
+{
+        for (size_t i = 0; bridge[0] && i < manager->switches_count; i++)
+                if (strcmp(manager->switches[i].config->bridge, bridge) == 0)
+                        return &manager->switches[i];
+        return NULL;
+}
+
+struct manager_switch *switches_find_by_name(struct manager *manager, const char *name)
+{
+        for (size_t i = 0; i < manager->switches_count; i++)
+                if (strcmp(manager->switches[i].config->name, name) == 0)
+                        return &manager->switches[i];
+        return NULL;
+}
+
+/* ---- notifications ---- */
+
+static bool is_link_of_switch(const struct manager_switch *nic_switch, const struct vswitch_link *link)
+{
+        if (strcmp(nic_switch->config->bridge, link->name) == 0 || nic_switch->uplink.ifindex == link->ifindex)
+                return true;
+        for (size_t i = 0; i < nic_switch->config->uplinks_count; i++)
+                if (strcmp(nic_switch->config->uplinks[i], link->name) == 0)
+                        return true;
+        /* An uplink that is found by being a hardware port may be any port. */
+        return nic_switch->config->uplinks_count == 0 && nic_switch->uplink.ifindex == 0 && link->master != 0;
+}
+
+static void on_link(struct manager *manager, const struct nlmsghdr *header)
+{
+        bool removed = header->nlmsg_type == RTM_DELLINK;
+        struct vswitch_link link;
+        struct manager_nic *nic;
+
+        if (vswitch_link_parse(header, &link) < 0)
+                return;
+        for (size_t i = 0; i < manager->switches_count; i++) {
+                struct manager_switch *nic_switch = &manager->switches[i];
+
+                if (!is_link_of_switch(nic_switch, &link))
+                        continue;
+                refresh(nic_switch);
+                TAILQ_FOREACH(nic, &manager->nics, entry)
+                if (nic->nic_switch == nic_switch)
+                        manager_nic_dirty(nic);
+        }
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        {
+                if (strcmp(nic->tap, link.name) != 0)
+                        continue;
+                nic->tap_ifindex = removed ? 0 : nic->tap_ifindex;
+                nic->tables_stale = true;
+                manager_nic_dirty(nic);
+        }
+}
+
+static void on_neighbour(struct manager *manager, struct nlmsghdr *header)
+{
+        const struct ndmsg *neighbour = nlmsg_data(header);
+        struct nlattr *address;
+        struct manager_nic *nic;
+
+        if (nlmsg_datalen(header) < (int) sizeof(*neighbour) || neighbour->ndm_family != AF_BRIDGE)
+                return;
+        address = nlmsg_find_attr(header, sizeof(*neighbour), NDA_LLADDR);
+        if (!address || nla_len(address) != ETH_ALEN)
+                return;
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (memcmp(nla_data(address), nic->mac.bytes, ETH_ALEN) == 0) {
+                nic->tables_stale = true;
+                manager_nic_dirty(nic);
+        }
+}
+
+static void on_filter(struct manager *manager, struct nlmsghdr *header)
+{
+        const struct tcmsg *filter = nlmsg_data(header);
+        struct manager_nic *nic;
+
+        if (nlmsg_datalen(header) < (int) sizeof(*filter))
+                return;
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (nic->nic_switch->uplink.ifindex == filter->tcm_ifindex) {
+                nic->tables_stale = true;
+                manager_nic_dirty(nic);
+        }
+}
+
+int switches_on_notification(const struct nlmsghdr *header, void *userdata)
+{
+        struct manager *manager = userdata;
+
+        switch (header->nlmsg_type) {
+        case RTM_NEWLINK:
+        case RTM_DELLINK:
+                on_link(manager, header);
+                break;
+        case RTM_NEWNEIGH:
+        case RTM_DELNEIGH:
+                on_neighbour(manager, (struct nlmsghdr *) header);
+                break;
+        case RTM_NEWTFILTER:
+        case RTM_DELTFILTER:
+        case RTM_DELQDISC:
+                on_filter(manager, (struct nlmsghdr *) header);
+                break;
+        }
+        return 0;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Which VF is whose. A VF is free only when everything says so: no claim of ours, no guest that libvirt knows, no
+ * process that holds it through VFIO, no netdev in use, no MAC that somebody gave it. In doubt it is foreign, and a
+ * foreign VF is never touched.
+ */
+
+#include "src/daemon/manager.h"
+
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *vfs_state_to_string(enum vf_state state)
+{
+        switch (state) {
+        case VF_FREE:
+                return "free";
+        case VF_LEASED:
+                return "leased";
+        case VF_CLAIMED:
+                return "claimed";
+        case VF_FOREIGN:
+                return "foreign";
+        }
+        return "invalid";
+}
+
+struct manager_nic *vfs_claimant(struct manager *manager, const char *vf_address)
+{
+        struct manager_nic *nic;
+
+        TAILQ_FOREACH(nic, &manager->nics, entry)
+        if (nic->claim && strcmp(nic->claim->vf_address, vf_address) == 0)
+                return nic;
+        return NULL;
+}
+
+static const struct manager_domain *find_domain_with_device(struct manager *manager, const char *vf_address)
+{
+        const struct manager_domain *domain;
+
+        TAILQ_FOREACH(domain, &manager->domains, entry)
+        {
+                if (!domain->guest || domain->state == FAILOVER_GUEST_EXPECTED)
+                        continue; /* an announced guest's XML still names the VF of its old host */
+                for (size_t i = 0; i < domain->guest->vfs_count; i++)
+                        if (strcmp(domain->guest->vfs[i].address, vf_address) == 0)
+                                return domain;
+        }
+        return NULL;
+}
+
+static bool netdev_in_use(struct manager *manager, const char *netdev, char *owner, size_t owner_size)
+{
+        struct vswitch_link link;
+
+        if (vswitch_link_get_by_name(manager->netlink, netdev, &link, NULL) < 0) {
+                snprintf(owner, owner_size, "its netdev %s cannot be read", netdev);
+                return true;
+        }
+        if (link.up || link.master) {
+                snprintf(owner, owner_size, "its netdev %s is %s on this host", netdev,
+                         link.master ? "a port of a bridge or bond" : "up");
+                return true;
+        }
+        return false;
+}
+
+enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
+                        const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
+{
+        struct manager *manager = nic_switch->manager;
+        const struct manager_nic *nic = vfs_claimant(manager, vf->address);
+        const struct manager_domain *domain;
+        bool open = false;
+
+        owner[0] = '\0';
+        if (nic) {
+                snprintf(owner, owner_size, "%s", nic->label);
+                return nic->claim->leased ? VF_LEASED : VF_CLAIMED;
+        }
+        domain = find_domain_with_device(manager, vf->address);
+        if (domain) {
+                snprintf(owner, owner_size, "guest %s has it, not by vswitch", domain->name);
+                return VF_FOREIGN;
+        }
+        if (vf->driver[0] && strcmp(vf->driver, "vfio-pci") != 0) {
+                if (vf->netdev[0] == '\0') {
+                        snprintf(owner, owner_size, "driver %s has it, without a netdev in this network namespace",
+                                 vf->driver);
+                        return VF_FOREIGN;
+                }
+                if (netdev_in_use(manager, vf->netdev, owner, owner_size))
+                        return VF_FOREIGN;
+        }
+        if (strcmp(vf->driver, "vfio-pci") == 0 && (pf_vf_is_open(vf->address, &open, NULL) < 0 || open)) {
+                snprintf(owner, owner_size, "a process that vswitch does not know uses it through VFIO");
+                return VF_FOREIGN;
+        }
+        if ((attributes->valid & PF_VF_MAC) && !vswitch_mac_is_zero(&attributes->mac)) {
+                snprintf(owner, owner_size,
+                         "somebody gave it a MAC; if nobody uses it: ip link set %s vf %u mac "
+                         "00:00:00:00:00:00",
+                         nic_switch->uplink.name, vf->index);
+                return VF_FOREIGN;
+        }
+        return VF_FREE;
+}
+
+enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
+                                   struct pf_vf_attributes *ret_before)
+{
+        struct pf *pf = nic_switch->pf;
+        struct pf_vf *vfs = NULL;
+        size_t count = 0, free_count = 0;
+        bool found = false;
+
+        if (!nic_switch->config->iov)
+                return FAILOVER_REASON_SWITCH_NOT_IOV;
+        if (!nic_switch->softswitch)
+                return FAILOVER_REASON_SWITCH_UNUSABLE;
+        if (!pf)
+                return FAILOVER_REASON_NO_UPLINK;
+        if (pf->total_vfs == 0)
+                return FAILOVER_REASON_NO_SRIOV;
+        if (pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0 || count == 0) {
+                free(vfs);
+                return FAILOVER_REASON_NO_VFS;
+        }
+        for (size_t i = 0; i < count; i++) {
+                struct pf_vf_attributes attributes = { 0 };
+                char owner[192];
+
+                if (pf->driver->read_attributes(pf, vfs[i].index, &attributes, NULL) < 0 ||
+                    vfs_state(nic_switch, &vfs[i], &attributes, owner, sizeof(owner)) != VF_FREE)
+                        continue;
+                free_count++;
+                if (!found) {
+                        *ret = vfs[i];
+                        *ret_before = attributes;
+                        found = true;
+                }
+        }
+        free(vfs);
+        return free_count > nic_switch->config->reserve_vfs ? FAILOVER_REASON_NONE : FAILOVER_REASON_NO_FREE_VF;
+}
+
+struct pf_vf_attributes vfs_wanted_attributes(const struct pf_vf_attributes *before)
+{
+        return (struct pf_vf_attributes){
+                .valid = before->valid & ~(uint32_t) PF_VF_MAC,
+                .vlan = 0,
+                .qos = 0,
+                .vlan_protocol = before->vlan_protocol,
+                .spoof_check = true,
+                .trust = false,
+                .link_state = IFLA_VF_LINK_STATE_AUTO,
+                .min_rate = 0,
+                .max_rate = 0,
+                .query_rss = before->query_rss,
+        };
+}
