@@ -160,6 +160,8 @@ static int explain(struct client *client, int result, const sd_bus_error *bus_er
                 return vswitch_error_set(error, number, "vswitchd does not answer on %s: see journalctl -u vswitchd",
                                          client->socket_path);
         default:
+                if (strcmp(bus_error->name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0)
+                        return vswitch_error_set(error, number, "vswitchd has no such object (any more)");
                 return vswitch_error_set(error, number, "%s", bus_error->message ?: bus_error->name);
         }
 }

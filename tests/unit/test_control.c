@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The control channel end to end: the real server in another process, the real client here. */
+
+#include "src/control/client_json.h"
+#include "src/control/cleanup.h"
+#include "test_control_model.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SECOND UINT64_C(1000000)
+
+static struct model_server server;
+
+static void start(const struct model_options *options)
+{
+        model_start(&server, options);
+}
+
+static struct client *connected(void)
+{
+        struct vswitch_error error = {};
+        struct client *client = NULL;
+
+        ck_assert_msg(client_connect(server.socket, 5 * SECOND, &client, &error) == 0, "%s", error.text);
+        return client;
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+        return json_string_value(json_object_get(object, key));
+}
+
+START_TEST(objects_are_shown)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        _cleanup_json_ json_t *root = NULL;
+        const json_t *nic, *pf, *vf;
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_objects(client, 5 * SECOND, &root, NULL), 0);
+        ck_assert_int_eq(json_integer_value(json_object_get(root, "version")), 1);
+        ck_assert_str_eq(text(json_object_get(root, "daemon"), "version"), "0.1.0");
+        ck_assert_uint_eq(json_array_size(json_object_get(root, "switches")), 2);
+        ck_assert_str_eq(text(json_array_get(json_object_get(root, "switches"), 1), "name"), "lab net");
+        ck_assert_uint_eq(json_array_size(json_object_get(root, "nics")), 4);
+        nic = json_array_get(json_object_get(root, "nics"), 0);
+        ck_assert_str_eq(text(nic, "nic"), "g1/ua-net0");
+        ck_assert_str_eq(text(nic, "path"), "vf");
+        ck_assert(json_is_true(json_object_get(nic, "vf_allocated")));
+        pf = json_array_get(json_object_get(root, "pfs"), 0);
+        ck_assert_str_eq(text(pf, "steering"), "both");
+        ck_assert_uint_eq(json_array_size(json_object_get(pf, "uplink_filters")), 2);
+        vf = json_array_get(json_object_get(pf, "vfs"), 2);
+        ck_assert_str_eq(text(vf, "owner"), "in use by process 4711");
+        ck_assert_int_eq(json_integer_value(json_object_get(vf, "vectors")), 3);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(many_objects_are_shown)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        _cleanup_json_ json_t *root = NULL;
+
+        start(&(struct model_options){ .many_nics = true });
+        client = connected();
+        ck_assert_int_eq(client_objects(client, 20 * SECOND, &root, NULL), 0);
+        ck_assert_uint_eq(json_array_size(json_object_get(root, "nics")), 204);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(one_nic_is_shown)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        _cleanup_json_ json_t *nic = NULL, *none = NULL;
+        struct vswitch_error error = {};
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_nic(client, MODEL_G2, "ua-net1", 5 * SECOND, &nic, NULL), 0);
+        ck_assert_str_eq(text(nic, "reason"), "no-free-vf");
+        ck_assert_int_eq(client_nic(client, MODEL_G2, "ua-net9", 5 * SECOND, &none, &error), -ENOENT);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(changes_reach_the_model)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        struct vswitch_error error = {};
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_nic_release(client, MODEL_G1, "ua-net0", CONTROL_HOLD_UNTIL_ACQUIRE, SECOND, NULL), 0);
+        ck_assert_str_eq(server.seen->last_hold, "until-acquire");
+        ck_assert_uint_eq(server.seen->last_uid, getuid());
+        ck_assert_ptr_nonnull(strstr(server.seen->last_description, "uid"));
+        ck_assert_int_eq(client_nic_acquire(client, MODEL_G1, "ua-net0", SECOND, NULL), 0);
+        ck_assert_uint_eq(server.seen->acquired, 1);
+        ck_assert_int_eq(client_nic_acquire(client, MODEL_G1, "ua-other", SECOND, &error), -ENOENT);
+        ck_assert_str_eq(error.text, "vswitchd has no such object (any more)");
+        ck_assert_int_eq(client_nic_acquire(client, MODEL_G3, "net0", SECOND, &error), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(error.text, "teaming"));
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(unknown_hold_is_refused)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        struct vswitch_error error = {};
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_call(client, "/org/vswitch1/nic/_31/_31", "org.vswitch1.NIC", "Release", SECOND, NULL,
+                                     &error, "s", "none"),
+                         -ENOENT);
+        ck_assert_int_eq(client_call(client,
+                                     "/org/vswitch1/nic/_311111111_2d1111_2d1111_2d1111_2d111111111111/ua_2dnet0",
+                                     "org.vswitch1.NIC", "Release", SECOND, NULL, &error, "s", "for ever"),
+                         -EINVAL);
+        ck_assert_ptr_nonnull(strstr(error.text, "until-acquire"));
+        ck_assert_uint_eq(server.seen->released, 0);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(a_hold_ends_with_its_connection)
+{
+        struct client *client;
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_nic_release(client, MODEL_G1, "ua-net0", CONTROL_HOLD_CONNECTION, SECOND, NULL), 0);
+        ck_assert_uint_eq(server.seen->held_nics, 1);
+        client_free(client);
+        ck_assert(model_wait_until(server.seen->held_nics == 0));
+        ck_assert_uint_eq(server.seen->gone, 1);
+        model_stop(&server);
+}
+END_TEST
+
+static void count_event(uint64_t usec, const char *kind, const char *subject, const char *sentence, void *userdata)
+{
+        ck_assert_str_eq(kind, "move");
+        ck_assert_str_eq(subject, "g1/ua-net0");
+        ck_assert_str_eq(sentence, "now on the synthetic path");
+        ++*(unsigned *) userdata;
+}
+
+static void count_change(const char *uuid, const char *alias, void *userdata)
+{
+        ck_assert_str_eq(uuid, MODEL_G1);
+        ck_assert_str_eq(alias, "ua-net0");
+        ((unsigned *) userdata)[1]++;
+}
+
+START_TEST(signals_reach_everybody)
+{
+        static const struct client_signals signals = { count_event, count_change };
+        _cleanup_(client_freep) struct client *one = NULL, *other = NULL;
+        unsigned seen[2][2] = {};
+
+        start(&(struct model_options){ .move_msec = 50 });
+        one = connected();
+        other = connected();
+        ck_assert_int_eq(client_subscribe(one, &signals, seen[0], NULL), 0);
+        ck_assert_int_eq(client_subscribe(other, &signals, seen[1], NULL), 0);
+        ck_assert_int_eq(client_nic_release(one, MODEL_G1, "ua-net0", CONTROL_HOLD_NONE, SECOND, NULL), 0);
+        for (unsigned i = 0; i < 20 && (seen[0][1] < 2 || seen[1][1] < 2); i++) {
+                ck_assert_int_ge(client_wait(one, SECOND / 10, NULL), 0);
+                ck_assert_int_ge(client_wait(other, SECOND / 10, NULL), 0);
+        }
+        ck_assert_uint_eq(seen[0][0], 1);
+        ck_assert_uint_eq(seen[1][0], 1);
+        ck_assert_uint_eq(seen[0][1], 2);
+        ck_assert_uint_eq(seen[1][1], 2);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(a_second_daemon_is_refused)
+{
+        struct vswitch_error error = {};
+        struct control *control = NULL;
+        sd_event *loop = NULL;
+        char expected[64];
+
+        start(&(struct model_options){});
+        ck_assert_int_eq(sd_event_new(&loop), 0);
+        ck_assert_int_eq(control_new(loop, server.socket, NULL, &(struct control_provider){}, NULL, &control, &error),
+                         -EADDRINUSE);
+        snprintf(expected, sizeof(expected), "another vswitchd (pid %d) is running", (int) server.pid);
+        ck_assert_msg(strstr(error.text, expected) != NULL, "%s", error.text);
+        sd_event_unref(loop);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(a_dead_socket_is_replaced)
+{
+        struct model_server dead;
+        struct control *control = NULL;
+        sd_event *loop = NULL;
+        char path[128];
+        int fd;
+
+        model_start(&dead, &(struct model_options){});
+        kill(dead.pid, SIGKILL);
+        waitpid(dead.pid, NULL, 0);
+        ck_assert_int_eq(access(dead.socket, F_OK), 0);
+        ck_assert_int_eq(sd_event_new(&loop), 0);
+        ck_assert_int_eq(control_new(loop, dead.socket, NULL, &(struct control_provider){}, NULL, &control, NULL), 0);
+        control_free(control);
+        ck_assert_int_ne(access(dead.socket, F_OK), 0);
+
+        /* But never a file that is no socket. */
+        snprintf(path, sizeof(path), "%s/file", dead.directory);
+        fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        close(fd);
+        ck_assert_int_lt(control_new(loop, path, NULL, &(struct control_provider){}, NULL, &control, NULL), 0);
+        ck_assert_int_eq(access(path, F_OK), 0);
+        unlink(path);
+        rmdir(dead.directory);
+        sd_event_unref(loop);
+}
+END_TEST
+
+START_TEST(the_socket_is_for_root_and_the_group)
+{
+        struct group *group = getgrgid(getgid());
+        struct stat status;
+
+        start(&(struct model_options){});
+        ck_assert_int_eq(stat(server.socket, &status), 0);
+        ck_assert_uint_eq(status.st_mode & 07777, 0600);
+        model_stop(&server);
+
+        start(&(struct model_options){ .group = "no-such-group-anywhere" });
+        ck_assert_int_eq(stat(server.socket, &status), 0);
+        ck_assert_uint_eq(status.st_mode & 07777, 0600);
+        model_stop(&server);
+
+        start(&(struct model_options){ .group = group->gr_name });
+        ck_assert_int_eq(stat(server.socket, &status), 0);
+        ck_assert_uint_eq(status.st_mode & 07777, 0660);
+        ck_assert_uint_eq(status.st_gid, getgid());
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(others_may_read_but_not_change)
+{
+        pid_t child;
+        int result;
+
+        if (geteuid() != 0)
+                return; /* there is nobody to become */
+        start(&(struct model_options){});
+        chmod(server.directory, 0755);
+        chmod(server.socket, 0666);
+        child = fork();
+        if (child == 0) {
+                struct vswitch_error error = {};
+                struct client *client = NULL;
+                json_t *root = NULL;
+
+                if (setgid(65534) < 0 || setuid(65534) < 0)
+                        _exit(9);
+                if (client_connect(server.socket, SECOND, &client, &error) < 0)
+                        _exit(1);
+                if (client_objects(client, SECOND, &root, &error) < 0)
+                        _exit(2);
+                if (client_nic_release(client, MODEL_G1, "ua-net0", CONTROL_HOLD_NONE, SECOND, &error) != -EACCES)
+                        _exit(3);
+                if (!strstr(error.text, "root"))
+                        _exit(4);
+                if (client_hook(client, "g1", "prepare", "begin", "-", "", SECOND, &(struct client_hook_answer){},
+                                &error) != -EACCES)
+                        _exit(5);
+                json_decref(root);
+                client_free(client);
+                _exit(0);
+        }
+        ck_assert_int_eq(waitpid(child, &result, 0), child);
+        ck_assert_int_eq(result, 0);
+        ck_assert_uint_eq(server.seen->released, 0);
+        ck_assert_uint_eq(server.seen->hooks, 0);
+
+        /* And who cannot open the socket is told why. */
+        chmod(server.socket, 0600);
+        child = fork();
+        if (child == 0) {
+                struct vswitch_error error = {};
+                struct client *client = NULL;
+
+                if (setgid(65534) < 0 || setuid(65534) < 0)
+                        _exit(9);
+                _exit(client_connect(server.socket, SECOND, &client, &error) == -EACCES ? 0 : 1);
+        }
+        ck_assert_int_eq(waitpid(child, &result, 0), child);
+        ck_assert_int_eq(result, 0);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(nobody_there)
+{
+        struct vswitch_error error = {};
+        struct client *client = NULL;
+
+        ck_assert_int_eq(client_connect("/tmp/vswitch-test-nothing/control", SECOND, &client, &error), -ECONNREFUSED);
+        ck_assert_ptr_nonnull(strstr(error.text, "systemctl start vswitchd"));
+}
+END_TEST
+
+START_TEST(a_stopped_daemon_costs_no_more_than_the_bound)
+{
+        struct vswitch_error error = {};
+        struct client *client = NULL, *earlier;
+        uint64_t begin;
+        json_t *root = NULL;
+
+        start(&(struct model_options){});
+        earlier = connected();
+        kill(server.pid, SIGSTOP);
+        begin = client_now();
+        ck_assert_int_eq(client_connect(server.socket, SECOND / 5, &client, &error), -ETIMEDOUT);
+        ck_assert_int_eq(client_objects(earlier, SECOND / 5, &root, &error), -ETIMEDOUT);
+        ck_assert_uint_lt(client_now() - begin, 2 * SECOND);
+        kill(server.pid, SIGCONT);
+        client_free(earlier);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(a_daemon_that_dies_is_noticed)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        struct vswitch_error error = {};
+        json_t *root = NULL;
+
+        start(&(struct model_options){});
+        client = connected();
+        model_stop(&server);
+        ck_assert_int_eq(client_objects(client, SECOND, &root, &error), -ECONNRESET);
+        ck_assert_int_eq(client_wait(client, 0, &error), -ECONNRESET);
+}
+END_TEST
+
+/* A raw connection that authenticates and then never reads. */
+static int stuck_client(const char *handshake)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", server.socket);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        ck_assert_int_eq(send(fd, "", 1, 0), 1);
+        ck_assert_int_eq(send(fd, handshake, strlen(handshake), 0), (ssize_t) strlen(handshake));
+        return fd;
+}
+
+START_TEST(a_stuck_client_loses_its_connection_and_nothing_else)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        char handshake[64], uid[16], hex[33] = "";
+        _cleanup_json_ json_t *root = NULL;
+        uint64_t begin;
+        int fd;
+
+        start(&(struct model_options){ .chatty_msec = 1 });
+        snprintf(uid, sizeof(uid), "%u", getuid());
+        for (size_t i = 0; uid[i]; i++)
+                snprintf(hex + 2 * i, 3, "%02hhx", (unsigned char) uid[i]);
+        snprintf(handshake, sizeof(handshake), "AUTH EXTERNAL %s\r\nBEGIN\r\n", hex);
+        fd = stuck_client(handshake);
+
+        /* Dropped after some seconds of events; others are served all the time. */
+        client = connected();
+        for (begin = client_now(); server.seen->gone == 0 && client_now() - begin < 30 * SECOND;) {
+                json_decref(root);
+                root = NULL;
+                ck_assert_int_eq(client_objects(client, 2 * SECOND, &root, NULL), 0);
+                while (client_wait(client, 1000, NULL) > 0)
+                        ;
+        }
+        ck_assert_uint_eq(server.seen->gone, 1);
+        close(fd);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(a_client_that_never_authenticates_is_served_nothing)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        int fds[80];
+
+        /* More connections than are taken: the rest is closed at once, and there is room again when they go. */
+        start(&(struct model_options){});
+        for (size_t i = 0; i < 80; i++)
+                fds[i] = stuck_client("AUTH NONSENSE\r\n");
+        for (size_t i = 0; i < 80; i++)
+                close(fds[i]);
+        ck_assert(model_wait_until(server.seen->gone >= 60));
+        client = connected();
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(hook_answers)
+{
+        _cleanup_(client_hook_answer_clear) struct client_hook_answer answer = {};
+        struct client *client;
+
+        start(&(struct model_options){ .hook = MODEL_HOOK_PASS });
+        client = connected();
+        ck_assert_int_eq(client_hook(client, "g1", "prepare", "begin", "-", "<domain/>", SECOND, &answer, NULL), 0);
+        ck_assert(!answer.refuse);
+        ck_assert_ptr_null(answer.xml);
+        ck_assert_str_eq(server.seen->last_hook, "g1 prepare begin - <domain/>");
+        client_free(client);
+        client_hook_answer_clear(&answer);
+        model_stop(&server);
+
+        start(&(struct model_options){ .hook = MODEL_HOOK_REFUSE });
+        client = connected();
+        ck_assert_int_eq(client_hook(client, "g1", "migrate", "begin", "-", "", SECOND, &answer, NULL), 0);
+        ck_assert(answer.refuse);
+        ck_assert_ptr_nonnull(strstr(answer.sentence, "vswitch migrate"));
+        client_free(client);
+        client_hook_answer_clear(&answer);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(hook_answers_later)
+{
+        _cleanup_(client_hook_answer_clear) struct client_hook_answer answer = {};
+        struct client *client;
+
+        start(&(struct model_options){ .hook = MODEL_HOOK_REWRITE });
+        client = connected();
+        ck_assert_int_eq(client_hook(client, "g1", "migrate", "begin", "-", "<domain/>", SECOND, &answer, NULL), 0);
+        ck_assert(!answer.refuse);
+        ck_assert_str_eq(answer.xml, "<domain>rewritten</domain>\n");
+        client_free(client);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(hook_never_answers)
+{
+        struct client_hook_answer answer = {};
+        struct vswitch_error error = {};
+        struct client *client;
+        uint64_t begin;
+
+        start(&(struct model_options){ .hook = MODEL_HOOK_SILENT });
+        client = connected();
+        begin = client_now();
+        ck_assert_int_eq(client_hook(client, "g1", "migrate", "begin", "-", "", SECOND / 5, &answer, &error),
+                         -ETIMEDOUT);
+        ck_assert_uint_lt(client_now() - begin, SECOND);
+        client_free(client);
+        /* The model's answer after the connection's, and the server's, end: see serve(). */
+        model_stop(&server);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("control");
+        TCase *tests = tcase_create("control");
+        SRunner *runner;
+        int failed;
+
+        tcase_set_timeout(tests, 60);
+        tcase_add_test(tests, objects_are_shown);
+        tcase_add_test(tests, many_objects_are_shown);
+        tcase_add_test(tests, one_nic_is_shown);
+        tcase_add_test(tests, changes_reach_the_model);
+        tcase_add_test(tests, unknown_hold_is_refused);
+        tcase_add_test(tests, a_hold_ends_with_its_connection);
+        tcase_add_test(tests, signals_reach_everybody);
+        tcase_add_test(tests, a_second_daemon_is_refused);
+        tcase_add_test(tests, a_dead_socket_is_replaced);
+        tcase_add_test(tests, the_socket_is_for_root_and_the_group);
+        tcase_add_test(tests, others_may_read_but_not_change);
+        tcase_add_test(tests, nobody_there);
+        tcase_add_test(tests, a_stopped_daemon_costs_no_more_than_the_bound);
+        tcase_add_test(tests, a_daemon_that_dies_is_noticed);
+        tcase_add_test(tests, a_stuck_client_loses_its_connection_and_nothing_else);
+        tcase_add_test(tests, a_client_that_never_authenticates_is_served_nothing);
+        tcase_add_test(tests, hook_answers);
+        tcase_add_test(tests, hook_answers_later);
+        tcase_add_test(tests, hook_never_answers);
+        suite_add_tcase(suite, tests);
+        runner = srunner_create(suite);
+        srunner_run_all(runner, CK_NORMAL);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
