@@ -123,7 +123,7 @@ static void decision_step(const struct view *view, struct failover_decision *dec
 /* The VF is not in the guest any more (or never was): settings from before, then the claim goes. */
 static void step_give_back(const struct view *view, struct failover_decision *decision)
 {
-        if (!view_has_claim(view) || view->facts->attached == FAILOVER_UNKNOWN)
+        if (!view_has_claim(view) || view->facts->attached != FAILOVER_NO)
                 return;
         if (!view->facts->touched)
                 decision_step(view, decision, FAILOVER_DROP_CLAIM);

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The core, in two ways: walks through the situations that matter step by step, and every combination of the facts
+ * that the rules look at, checked against what must always hold.
+ */
+
+#include "failover/failover.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND 1000000ull
+
+static const struct failover_policy policy = {
+        .want_vf = true,
+        .guest_driver_timeout = 60 * SECOND,
+        .guest_boot_timeout = 300 * SECOND,
+        .unplug_timeout = 30 * SECOND,
+        .unplug_attempts = 2,
+        .confirm_window = 10 * SECOND,
+};
+
+static const uint64_t now = 1000 * SECOND;
+
+/* A running, eligible guest on its synthetic path, on an igb-like card. */
+static struct failover_facts facts_synthetic(void)
+{
+        return (struct failover_facts){
+                .guest = FAILOVER_GUEST_RUNNING,
+                .vf_available = true,
+                .tap_present = true,
+                .uplink_present = true,
+                .uplink_up = true,
+                .standby = FAILOVER_YES,
+                .steering = FAILOVER_STEERING_BOTH,
+                .prepared = FAILOVER_NO,
+                .attached = FAILOVER_NO,
+                .vectors = FAILOVER_NO,
+                .vf_filter = FAILOVER_NO,
+                .uplink_filter = FAILOVER_YES,
+                .copy_rule = FAILOVER_NO,
+                .multicast_router = FAILOVER_NO,
+                .pin = FAILOVER_PIN_TAP,
+        };
+}
+
+static struct failover_facts facts_on_vf(void)
+{
+        struct failover_facts facts = facts_synthetic();
+
+        facts.claim = FAILOVER_CLAIM_CLAIMED;
+        facts.touched = true;
+        facts.prepared = FAILOVER_YES;
+        facts.attached = FAILOVER_YES;
+        facts.attached_since = now - 100 * SECOND;
+        facts.vectors = FAILOVER_YES;
+        facts.vectors_since = now - 99 * SECOND;
+        facts.vf_filter = FAILOVER_YES;
+        facts.uplink_filter = FAILOVER_NO;
+        facts.multicast_router = FAILOVER_YES;
+        facts.pin = FAILOVER_PIN_UPLINK;
+        return facts;
+}
+
+static struct failover_decision decide(const struct failover_facts *facts)
+{
+        struct failover_decision decision;
+
+        failover_decide(facts, &policy, now, &decision);
+        return decision;
+}
+
+static void expect_actions(const struct failover_decision *decision, size_t count, const enum failover_action *expected)
+{
+        ck_assert_uint_eq(decision->actions_count, count);
+        for (size_t i = 0; i < count; i++)
+                ck_assert_str_eq(failover_action_to_string(decision->actions[i]),
+                                 failover_action_to_string(expected[i]));
+}
+
+#define EXPECT_ACTIONS(decision, ...)                                                                                  \
+        do {                                                                                                           \
+                const enum failover_action expected[] = { __VA_ARGS__ };                                               \
+                expect_actions(decision, sizeof(expected) / sizeof(expected[0]), expected);                            \
+        } while (0)
+
+/* What carrying out an action does to the facts, where nothing else has a say. */
+static void apply(struct failover_facts *facts, enum failover_action action)
+{
+        switch (action) {
+        case FAILOVER_ADD_VF_FILTER:
+                facts->vf_filter = FAILOVER_YES;
+                break;
+        case FAILOVER_REMOVE_VF_FILTER:
+                facts->vf_filter = FAILOVER_NO;
+                break;
+        case FAILOVER_ADD_UPLINK_FILTER:
+                facts->uplink_filter = FAILOVER_YES;
+                break;
+        case FAILOVER_REMOVE_UPLINK_FILTER:
+                facts->uplink_filter = FAILOVER_NO;
+                break;
+        case FAILOVER_ADD_COPY_RULE:
+                facts->copy_rule = FAILOVER_YES;
+                break;
+        case FAILOVER_REMOVE_COPY_RULE:
+                facts->copy_rule = FAILOVER_NO;
+                break;
+        case FAILOVER_ADD_MULTICAST_ROUTER:
+                facts->multicast_router = FAILOVER_YES;
+                break;
+        case FAILOVER_REMOVE_MULTICAST_ROUTER:
+                facts->multicast_router = FAILOVER_NO;
+                break;
+        case FAILOVER_PIN_TO_TAP:
+                facts->pin = FAILOVER_PIN_TAP;
+                break;
+        case FAILOVER_PIN_TO_UPLINK:
+                facts->pin = FAILOVER_PIN_UPLINK;
+                break;
+        case FAILOVER_UNPIN:
+                facts->pin = FAILOVER_PIN_NONE;
+                break;
+        case FAILOVER_ANNOUNCE:
+                facts->announce_wanted = false;
+                break;
+        case FAILOVER_CLAIM_VF:
+                facts->claim = FAILOVER_CLAIM_CLAIMED;
+                break;
+        case FAILOVER_PREPARE_VF:
+                facts->touched = true;
+                facts->prepared = FAILOVER_YES;
+                break;
+        case FAILOVER_ATTACH_VF:
+                facts->attached = FAILOVER_YES;
+                facts->attached_since = now;
+                break;
+        case FAILOVER_DETACH_VF:
+                facts->unplug_asked = now;
+                facts->unplug_attempts++;
+                break;
+        case FAILOVER_RESTORE_VF:
+                facts->touched = false;
+                facts->prepared = FAILOVER_NO;
+                break;
+        case FAILOVER_DROP_CLAIM:
+                facts->claim = FAILOVER_CLAIM_NONE;
+                break;
+        case FAILOVER_ACTION_COUNT:
+                break;
+        }
+}
+
+/* Decides and applies until nothing is left to do; returns the last decision. */
+static struct failover_decision settle(struct failover_facts *facts)
+{
+        struct failover_decision decision = decide(facts);
+
+        for (int turn = 0; decision.actions_count > 0; turn++) {
+                ck_assert_msg(turn < 16, "does not settle, rule %s", decision.rule);
+                for (size_t i = 0; i < decision.actions_count; i++)
+                        apply(facts, decision.actions[i]);
+                decision = decide(facts);
+        }
+        return decision;
+}
+
+START_TEST(acquire_walks_from_synthetic_to_vf)
+{
+        struct failover_facts facts = facts_synthetic();
+        struct failover_decision decision = decide(&facts);
+
+        ck_assert_str_eq(decision.rule, "claiming");
+        EXPECT_ACTIONS(&decision, FAILOVER_CLAIM_VF);
+        apply(&facts, FAILOVER_CLAIM_VF);
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_PREPARE_VF);
+        apply(&facts, FAILOVER_PREPARE_VF);
+
+        /* Both paths deliver, the VF has its MAC, and only then the guest gets the VF. */
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_COPY_RULE, FAILOVER_ADD_MULTICAST_ROUTER,
+                       FAILOVER_PIN_TO_UPLINK, FAILOVER_ATTACH_VF);
+        for (size_t i = 0; i < decision.actions_count; i++)
+                apply(&facts, decision.actions[i]);
+        decision = decide(&facts);
+        ck_assert_uint_eq(decision.actions_count, 0);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_OFFERING);
+        ck_assert(decision.watch_vectors);
+        ck_assert_uint_eq(decision.deadline, now + policy.guest_driver_timeout);
+
+        facts.vectors = FAILOVER_YES;
+        facts.vectors_since = now;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        EXPECT_ACTIONS(&decision, FAILOVER_REMOVE_COPY_RULE, FAILOVER_REMOVE_UPLINK_FILTER);
+        ck_assert(decision.watch_tap);
+}
+END_TEST
+
+START_TEST(release_keeps_both_paths_until_the_guest_lets_go)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.held = true;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE, FAILOVER_DETACH_VF);
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_uint_eq(decision.deadline, now + policy.unplug_timeout);
+
+        facts.vectors = FAILOVER_NO;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWN);
+        EXPECT_ACTIONS(&decision, FAILOVER_PIN_TO_TAP, FAILOVER_REMOVE_COPY_RULE, FAILOVER_REMOVE_MULTICAST_ROUTER);
+        settle(&facts);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_YES);
+
+        facts.attached = FAILOVER_NO;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_REMOVE_VF_FILTER, FAILOVER_RESTORE_VF);
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_SYNTHETIC);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_NONE);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_HELD);
+}
+END_TEST
+
+START_TEST(release_is_asked_again_and_then_given_up)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.held = true;
+        settle(&facts);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
+        facts.unplug_asked = now - policy.unplug_timeout;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_DETACH_VF);
+        apply(&facts, FAILOVER_DETACH_VF);
+        facts.unplug_asked = now - policy.unplug_timeout;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_UNPLUG_REFUSED);
+
+        /* Given up: the VF is the only path that the guest listens to, so it gets it back. */
+        facts.unplug_refused_until = now + 60 * SECOND;
+        facts.unplug_asked = 0;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_UNPLUG_REFUSED);
+        ck_assert_int_eq(facts.copy_rule, FAILOVER_NO);
+        ck_assert_uint_eq(decision.deadline, facts.unplug_refused_until);
+}
+END_TEST
+
+START_TEST(guest_without_driver_gives_the_vf_back)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.vectors = FAILOVER_NO;
+        facts.vectors_since = now - policy.guest_driver_timeout;
+        facts.attached_since = now - policy.guest_driver_timeout;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_GUEST_DRIVER_MISSING);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_OFFERING);
+
+        facts.failure = decision.give_up;
+        facts.back_off_until = now + 60 * SECOND;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWN);
+        ck_assert_int_eq(decision.actions[decision.actions_count - 1], FAILOVER_DETACH_VF);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_GUEST_DRIVER_MISSING);
+
+        /* A guest that is booting gets longer. */
+        facts.failure = FAILOVER_REASON_NONE;
+        facts.back_off_until = 0;
+        facts.standby = FAILOVER_NO;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_NONE);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_OFFERING);
+}
+END_TEST
+
+START_TEST(guest_that_does_not_use_the_vf_loses_it)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.vectors_since = now - SECOND;
+        facts.sends_on_tap = true;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_GUEST_DOES_NOT_USE_VF);
+        facts.vectors_since = now - policy.confirm_window;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_NONE);
+}
+END_TEST
+
+START_TEST(migration_away_follows_qemu)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.outgoing = true;
+        decision = decide(&facts);
+        ck_assert_uint_eq(decision.actions_count, 0);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+
+        facts.unplug_asked_by_qemu = true;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE);
+        settle(&facts);
+
+        facts.vectors = FAILOVER_NO;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_PIN_TO_TAP, FAILOVER_REMOVE_COPY_RULE, FAILOVER_REMOVE_MULTICAST_ROUTER);
+        settle(&facts);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_YES); /* a cancel plugs it back without asking */
+
+        facts.guest = FAILOVER_GUEST_HANDED_OVER;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_UNPIN, FAILOVER_REMOVE_UPLINK_FILTER, FAILOVER_REMOVE_VF_FILTER);
+        settle(&facts);
+
+        facts.guest = FAILOVER_GUEST_ABSENT;
+        facts.outgoing = false;
+        facts.attached = FAILOVER_NO;
+        decision = settle(&facts);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_NONE);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ABSENT);
+}
+END_TEST
+
+START_TEST(cancelled_migration_returns_to_the_vf)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.outgoing = true;
+        facts.unplug_asked_by_qemu = true;
+        facts.vectors = FAILOVER_NO;
+        settle(&facts);
+        facts.outgoing = false;
+        facts.vectors_since = now;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_OFFERING);
+        ck_assert_int_eq(facts.copy_rule, FAILOVER_YES);
+        facts.vectors = FAILOVER_YES;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+}
+END_TEST
+
+START_TEST(failed_handover_is_announced_again)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.guest = FAILOVER_GUEST_HANDED_OVER;
+        facts.outgoing = true;
+        facts.vectors = FAILOVER_NO;
+        settle(&facts);
+        facts.guest = FAILOVER_GUEST_RUNNING;
+        facts.outgoing = false;
+        facts.announce_wanted = true;
+        facts.vectors_since = now;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE,
+                       FAILOVER_ADD_MULTICAST_ROUTER, FAILOVER_PIN_TO_UPLINK, FAILOVER_ANNOUNCE);
+}
+END_TEST
+
+START_TEST(arrival_programs_and_announces_when_the_state_is_loaded)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.claim = FAILOVER_CLAIM_LEASED;
+        facts.lease_until = now + 60 * SECOND;
+        facts.vectors = FAILOVER_NO;
+        facts.vf_filter = FAILOVER_NO;
+        facts.multicast_router = FAILOVER_NO;
+        facts.pin = FAILOVER_PIN_NONE;
+        facts.guest = FAILOVER_GUEST_INCOMING;
+        decision = decide(&facts);
+        ck_assert_uint_eq(decision.actions_count, 0);
+
+        facts.guest = FAILOVER_GUEST_LOADED;
+        facts.announce_wanted = true;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE,
+                       FAILOVER_ADD_MULTICAST_ROUTER, FAILOVER_PIN_TO_UPLINK, FAILOVER_ANNOUNCE);
+
+        /* The same for a guest without a VF. */
+        facts.claim = FAILOVER_CLAIM_NONE;
+        facts.attached = FAILOVER_NO;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_PIN_TO_TAP, FAILOVER_ANNOUNCE);
+}
+END_TEST
+
+START_TEST(lease_without_a_guest_ends)
+{
+        struct failover_facts facts = facts_synthetic();
+        struct failover_decision decision;
+
+        facts.guest = FAILOVER_GUEST_EXPECTED;
+        facts.claim = FAILOVER_CLAIM_LEASED;
+        facts.lease_until = now + SECOND;
+        facts.uplink_filter = FAILOVER_NO;
+        facts.pin = FAILOVER_PIN_NONE;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_PREPARE_VF);
+        decision = settle(&facts);
+        ck_assert_uint_eq(decision.deadline, facts.lease_until);
+        facts.lease_until = now;
+        settle(&facts);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_NONE);
+        ck_assert(!facts.touched);
+}
+END_TEST
+
+START_TEST(steering_other_than_both_keeps_the_uplink_filter_away_from_a_driven_vf)
+{
+        static const enum failover_steering classes[] = { FAILOVER_STEERING_UNKNOWN, FAILOVER_STEERING_PF_WINS,
+                                                          FAILOVER_STEERING_VF_WINS, FAILOVER_STEERING_FOLLOWS_GUEST };
+        struct failover_facts facts = facts_on_vf();
+
+        facts.held = true;
+        facts.steering = classes[_i];
+        settle(&facts);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_NO);
+        ck_assert_int_eq(facts.copy_rule, FAILOVER_YES);
+        facts.vectors = FAILOVER_NO;
+        settle(&facts);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        ck_assert_int_eq(facts.vf_filter == FAILOVER_YES, classes[_i] == FAILOVER_STEERING_PF_WINS);
+}
+END_TEST
+
+START_TEST(every_obstacle_keeps_the_nic_synthetic_and_is_the_reason)
+{
+        struct failover_facts facts = facts_synthetic();
+        struct failover_decision decision;
+
+        facts.obstacle = (enum failover_reason) _i;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.reason, facts.obstacle);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_NONE);
+        ck_assert_str_ne(failover_reason_code(facts.obstacle), "");
+        ck_assert_str_ne(failover_reason_sentence(facts.obstacle), "");
+        ck_assert_str_ne(failover_reason_remedy(facts.obstacle), "");
+}
+END_TEST
+
+/* ---- every combination ---- */
+
+/* ck_assert writes to a pipe every time, which is too slow for millions of them. */
+#define REQUIRE(condition)                                                                                             \
+        do {                                                                                                           \
+                if (!(condition))                                                                                      \
+                        ck_abort_msg("%s, rule %s", #condition, decision->rule);                                       \
+        } while (0)
+
+static void check_order(const struct failover_decision *decision)
+{
+        int last = -1;
+
+        for (size_t i = 0; i < decision->actions_count; i++) {
+                int action = decision->actions[i];
+
+                REQUIRE(action > last);
+                last = action >= FAILOVER_CLAIM_VF ? FAILOVER_ACTION_COUNT : action;
+        }
+}
+
+static bool decision_has(const struct failover_decision *decision, enum failover_action action)
+{
+        for (size_t i = 0; i < decision->actions_count; i++)
+                if (decision->actions[i] == action)
+                        return true;
+        return false;
+}
+
+/* Does a sender on the wire / on the same switch reach the guest by what the tables say? */
+static bool reaches_guest(const struct failover_facts *facts, const struct failover_tables *tables)
+{
+        bool vf_open = facts->attached == FAILOVER_YES && facts->vectors == FAILOVER_YES;
+        bool both = facts->steering == FAILOVER_STEERING_BOTH;
+
+        if (vf_open) /* the guest hears the VF only */
+                return tables->vf_filter && (!tables->uplink_filter || both);
+        return tables->uplink_filter && (tables->pin == FAILOVER_PIN_TAP || tables->copy_rule);
+}
+
+static void check_invariants(const struct failover_facts *facts, const struct failover_decision *decision)
+{
+        bool keeps = decision->situation == FAILOVER_SITUATION_UNKNOWN ||
+                     decision->situation == FAILOVER_SITUATION_UNMANAGED;
+
+        REQUIRE(decision->actions_count <= FAILOVER_ACTIONS_MAX);
+        check_order(decision);
+        if (keeps)
+                REQUIRE(decision->actions_count == 0);
+        if (facts->guest == FAILOVER_GUEST_UNKNOWN)
+                for (size_t i = 0; i < decision->actions_count; i++)
+                        REQUIRE(decision->actions[i] < FAILOVER_CLAIM_VF);
+        if (facts->vectors == FAILOVER_YES) {
+                REQUIRE(!decision_has(decision, FAILOVER_ADD_VF_FILTER));
+                REQUIRE(!decision_has(decision, FAILOVER_REMOVE_VF_FILTER));
+        }
+        if (facts->attached != FAILOVER_NO) {
+                REQUIRE(!decision_has(decision, FAILOVER_RESTORE_VF));
+                REQUIRE(!decision_has(decision, FAILOVER_DROP_CLAIM));
+                REQUIRE(!decision_has(decision, FAILOVER_ATTACH_VF));
+        }
+        if (decision_has(decision, FAILOVER_ATTACH_VF))
+                REQUIRE(facts->prepared == FAILOVER_YES && decision->tables.vf_filter &&
+                        facts->guest == FAILOVER_GUEST_RUNNING && !facts->outgoing);
+        if (decision_has(decision, FAILOVER_DROP_CLAIM))
+                REQUIRE(!facts->touched);
+        if (facts->guest == FAILOVER_GUEST_INCOMING || facts->guest == FAILOVER_GUEST_HANDED_OVER ||
+            facts->guest == FAILOVER_GUEST_ABSENT)
+                REQUIRE(!decision->tables.vf_filter && !decision->tables.uplink_filter &&
+                        decision->tables.pin == FAILOVER_PIN_NONE);
+        /* A running guest is reached on the path that it listens to. */
+        if (facts->guest == FAILOVER_GUEST_RUNNING && !keeps && facts->vectors != FAILOVER_UNKNOWN &&
+            (facts->vectors == FAILOVER_NO || (facts->claim != FAILOVER_CLAIM_NONE && facts->attached == FAILOVER_YES)))
+                REQUIRE(reaches_guest(facts, &decision->tables)); /* deaf */
+        /* Outside a move a MAC is in one place. */
+        if (decision->situation == FAILOVER_SITUATION_ON_VF || decision->situation == FAILOVER_SITUATION_SYNTHETIC)
+                REQUIRE(decision->tables.vf_filter != decision->tables.uplink_filter && !decision->tables.copy_rule);
+}
+
+#define FOR_EACH(variable, from, to) for (variable = (from); (int) variable <= (int) (to); variable++)
+
+START_TEST(every_combination_of_facts_keeps_the_invariants)
+{
+        struct failover_facts facts = facts_synthetic();
+        struct failover_decision decision;
+        unsigned long combinations = 0;
+
+        facts.steering = (enum failover_steering) _i;
+        facts.lease_until = now + SECOND;
+        facts.attached_since = facts.vectors_since = now - 61 * SECOND;
+        FOR_EACH(facts.guest, 0, FAILOVER_GUEST_COUNT - 1)
+        FOR_EACH(facts.claim, FAILOVER_CLAIM_NONE, FAILOVER_CLAIM_CLAIMED)
+        FOR_EACH(facts.prepared, FAILOVER_NO, FAILOVER_YES)
+        FOR_EACH(facts.attached, FAILOVER_UNKNOWN, FAILOVER_YES)
+        FOR_EACH(facts.vectors, FAILOVER_UNKNOWN, FAILOVER_YES)
+        for (int calling = 0; calling < 2; calling++)
+                FOR_EACH(facts.pin, FAILOVER_PIN_UNKNOWN, FAILOVER_PIN_UPLINK)
+        FOR_EACH(facts.vf_filter, FAILOVER_NO, FAILOVER_YES)
+        for (unsigned bits = 0; bits < 1u << 7; bits++) {
+                facts.call = calling ? FAILOVER_CALL_ATTACH : FAILOVER_CALL_NONE;
+                facts.outgoing = bits & 1;
+                facts.unplug_asked_by_qemu = bits & 2;
+                facts.held = bits & 4;
+                facts.touched = bits & 8;
+                facts.uplink_filter = bits & 16 ? FAILOVER_YES : FAILOVER_NO;
+                facts.copy_rule = bits & 32 ? FAILOVER_YES : FAILOVER_NO;
+                facts.announce_wanted = bits & 64;
+                failover_decide(&facts, &policy, now, &decision);
+                check_invariants(&facts, &decision);
+                combinations++;
+        }
+        ck_assert_uint_gt(combinations, 800000);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("failover");
+        TCase *walks = tcase_create("walks"), *all = tcase_create("every combination");
+        SRunner *runner = srunner_create(suite);
+
+        tcase_add_test(walks, acquire_walks_from_synthetic_to_vf);
+        tcase_add_test(walks, release_keeps_both_paths_until_the_guest_lets_go);
+        tcase_add_test(walks, release_is_asked_again_and_then_given_up);
+        tcase_add_test(walks, guest_without_driver_gives_the_vf_back);
+        tcase_add_test(walks, guest_that_does_not_use_the_vf_loses_it);
+        tcase_add_test(walks, migration_away_follows_qemu);
+        tcase_add_test(walks, cancelled_migration_returns_to_the_vf);
+        tcase_add_test(walks, failed_handover_is_announced_again);
+        tcase_add_test(walks, arrival_programs_and_announces_when_the_state_is_loaded);
+        tcase_add_test(walks, lease_without_a_guest_ends);
+        tcase_add_loop_test(walks, steering_other_than_both_keeps_the_uplink_filter_away_from_a_driven_vf, 0, 4);
+        tcase_add_loop_test(walks, every_obstacle_keeps_the_nic_synthetic_and_is_the_reason, FAILOVER_REASON_NO_TEAMING,
+                            FAILOVER_REASON_NO_SRIOV + 1);
+        suite_add_tcase(suite, walks);
+        tcase_set_timeout(all, 120);
+        tcase_add_loop_test(all, every_combination_of_facts_keeps_the_invariants, 0, FAILOVER_STEERING_COUNT);
+        suite_add_tcase(suite, all);
+        srunner_run_all(runner, CK_NORMAL);
+        int failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
