@@ -20,7 +20,7 @@ function(vswitch_target_settings name)
     VSWITCH_CONFIG_FILE="${VSWITCH_CONFIG_FILE}")
   target_compile_options(${name} PRIVATE
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-unused-parameter
-    -fno-strict-aliasing)
+    -Wno-format-truncation -fno-strict-aliasing)
   if(VSWITCH_WERROR)
     target_compile_options(${name} PRIVATE -Werror)
   endif()

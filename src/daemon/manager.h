@@ -58,7 +58,7 @@ struct manager_domain {
         bool outgoing; /* a migration away from here is under way */
         bool unplug_asked_by_qemu;
         bool started_under_our_eyes; /* so a STANDBY negotiation cannot have been missed */
-        char migration_status[24];   /* QEMU's last word: "setup", "active", "device", ... or "" */
+        char migration_status[48];   /* QEMU's last word: "setup", "active", "device", ... or "" */
 };
 
 struct manager_nic {
