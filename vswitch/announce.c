@@ -11,6 +11,7 @@
 #include "announce.h"
 
 #include "cleanup.h"
+#include "link.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -85,17 +86,21 @@ int announce_send(int ifindex, const struct vswitch_mac *mac, uint16_t vlan, uin
         /* Protocol 0: the socket receives nothing. */
         _cleanup_(vswitch_close_fdp) int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         char text[VSWITCH_MAC_TEXT_SIZE];
+        char link[VSWITCH_LINK_TEXT_SIZE];
 
-        if (fd < 0)
-                return vswitch_error_set(error, -errno, "cannot open a packet socket: %s",
-                                         vswitch_error_text(NULL, -errno));
+        if (fd < 0) {
+                int r = -errno;
+
+                return vswitch_error_set(error, r, "cannot open a packet socket: %s", vswitch_error_text(NULL, r));
+        }
 
         for (int i = 0; i < ANNOUNCE_COUNT; i++)
                 if (sendto(fd, frame, size, 0, (struct sockaddr *) &device, sizeof(device)) < 0) {
                         int r = -errno;
 
-                        return vswitch_error_set(error, r, "cannot announce %s on network device %d: %s",
-                                                 vswitch_mac_format(mac, text), ifindex, vswitch_error_text(NULL, r));
+                        return vswitch_error_set(error, r, "cannot announce %s on %s: %s",
+                                                 vswitch_mac_format(mac, text), vswitch_link_describe(ifindex, link),
+                                                 vswitch_error_text(NULL, r));
                 }
         return 0;
 }

@@ -162,6 +162,7 @@ static int bridge_pin(struct softswitch *software_switch, const struct vswitch_m
 {
         struct bridge *bridge = bridge_of(software_switch);
         char text[VSWITCH_MAC_TEXT_SIZE];
+        char port[VSWITCH_LINK_TEXT_SIZE];
         struct vswitch_error refusal = { 0 };
         struct fdb_entry entry;
         uint16_t filed_under;
@@ -174,9 +175,9 @@ static int bridge_pin(struct softswitch *software_switch, const struct vswitch_m
         if (r < 0)
                 return r;
         if (entry.state & NUD_PERMANENT)
-                return vswitch_error_set(error, -EEXIST,
-                                         "%s is the address of network device %d, which belongs to bridge %s itself",
-                                         vswitch_mac_format(mac, text), entry.ifindex, bridge->name);
+                return vswitch_error_set(error, -EEXIST, "%s is the address of %s, which belongs to bridge %s itself",
+                                         vswitch_mac_format(mac, text), vswitch_link_describe(entry.ifindex, port),
+                                         bridge->name);
 
         entry = (struct fdb_entry){
                 .mac = *mac,
@@ -187,14 +188,13 @@ static int bridge_pin(struct softswitch *software_switch, const struct vswitch_m
         };
         r = fdb_replace(bridge->netlink, &entry, &refusal);
         if (r == -EINVAL && filed_under != 0)
-                return vswitch_error_set(error, r,
-                                         "cannot pin %s on bridge %s: network device %d is not a member of "
-                                         "VLAN %u",
-                                         vswitch_mac_format(mac, text), bridge->name, port_ifindex, filed_under);
+                return vswitch_error_set(error, r, "cannot pin %s on bridge %s: %s is not a member of VLAN %u",
+                                         vswitch_mac_format(mac, text), bridge->name,
+                                         vswitch_link_describe(port_ifindex, port), filed_under);
         if (r < 0)
-                return vswitch_error_set(error, r, "cannot pin %s to network device %d on bridge %s: %s",
-                                         vswitch_mac_format(mac, text), port_ifindex, bridge->name,
-                                         vswitch_error_text(&refusal, r));
+                return vswitch_error_set(error, r, "cannot pin %s to %s on bridge %s: %s",
+                                         vswitch_mac_format(mac, text), vswitch_link_describe(port_ifindex, port),
+                                         bridge->name, vswitch_error_text(&refusal, r));
         return 0;
 }
 
@@ -231,6 +231,7 @@ static int copy_rule_vlans(struct bridge *bridge, struct copy_rule *rule, struct
         struct bridge_vlan_settings settings;
         struct bridge_port_vlans tap;
         struct bridge_port_vlans uplink;
+        char port[VSWITCH_LINK_TEXT_SIZE];
         int r;
 
         r = read_settings(bridge, &settings, error);
@@ -239,20 +240,19 @@ static int copy_rule_vlans(struct bridge *bridge, struct copy_rule *rule, struct
 
         r = bridge_vlan_read_port(bridge->netlink, rule->tap_ifindex, 0, &tap, error);
         if (r < 0)
-                return vswitch_error_prefix(error, r, "cannot read the VLANs of network device %d", rule->tap_ifindex);
+                return vswitch_error_prefix(error, r, "cannot read the VLANs of %s",
+                                            vswitch_link_describe(rule->tap_ifindex, port));
         if (tap.pvid == 0 || !tap.pvid_untagged)
-                return vswitch_error_set(error, -EOPNOTSUPP,
-                                         "network device %d has no access VLAN on bridge %s, which filters VLANs",
-                                         rule->tap_ifindex, bridge->name);
+                return vswitch_error_set(error, -EOPNOTSUPP, "%s has no access VLAN on bridge %s, which filters VLANs",
+                                         vswitch_link_describe(rule->tap_ifindex, port), bridge->name);
 
         r = bridge_vlan_read_port(bridge->netlink, rule->uplink_ifindex, tap.pvid, &uplink, error);
         if (r < 0)
-                return vswitch_error_prefix(error, r, "cannot read the VLANs of network device %d",
-                                            rule->uplink_ifindex);
+                return vswitch_error_prefix(error, r, "cannot read the VLANs of %s",
+                                            vswitch_link_describe(rule->uplink_ifindex, port));
         if (!uplink.is_member)
-                return vswitch_error_set(error, -EINVAL,
-                                         "the uplink (network device %d) of bridge %s is not a member of VLAN %u",
-                                         rule->uplink_ifindex, bridge->name, tap.pvid);
+                return vswitch_error_set(error, -EINVAL, "uplink %s of bridge %s is not a member of VLAN %u",
+                                         vswitch_link_describe(rule->uplink_ifindex, port), bridge->name, tap.pvid);
 
         rule->vlan_mode = uplink.is_untagged ? COPY_RULE_UNTAGGED : COPY_RULE_TAGGED;
         rule->vlan = tap.pvid;
@@ -294,6 +294,7 @@ static int bridge_set_multicast_router(struct softswitch *software_switch, int p
         struct bridge *bridge = bridge_of(software_switch);
         struct ifinfomsg info = { .ifi_family = AF_BRIDGE, .ifi_index = port_ifindex };
         struct nl_msg *message = vswitch_netlink_message(RTM_SETLINK, 0, &info, sizeof(info));
+        char text[VSWITCH_LINK_TEXT_SIZE];
         struct nlattr *port;
         int r;
 
@@ -306,8 +307,8 @@ static int bridge_set_multicast_router(struct softswitch *software_switch, int p
         nla_nest_end(message, port);
 
         r = vswitch_netlink_transact(bridge->netlink, message, error);
-        return r < 0 ? vswitch_error_prefix(error, r, "cannot set the multicast router mode of port %d of bridge %s",
-                                            port_ifindex, bridge->name)
+        return r < 0 ? vswitch_error_prefix(error, r, "cannot set the multicast router mode of %s on bridge %s",
+                                            vswitch_link_describe(port_ifindex, text), bridge->name)
                      : 0;
 }
 
@@ -317,6 +318,7 @@ static int bridge_announce(struct softswitch *software_switch, const struct vswi
         struct bridge *bridge = bridge_of(software_switch);
         struct bridge_vlan_settings settings;
         struct bridge_port_vlans uplink;
+        char port[VSWITCH_LINK_TEXT_SIZE];
         int r;
 
         r = read_settings(bridge, &settings, error);
@@ -329,8 +331,8 @@ static int bridge_announce(struct softswitch *software_switch, const struct vswi
                         vlan = settings.default_pvid;
                 r = bridge_vlan_read_port(bridge->netlink, uplink_ifindex, vlan, &uplink, error);
                 if (r < 0)
-                        return vswitch_error_prefix(error, r, "cannot read the VLANs of network device %d",
-                                                    uplink_ifindex);
+                        return vswitch_error_prefix(error, r, "cannot read the VLANs of %s",
+                                                    vswitch_link_describe(uplink_ifindex, port));
                 if (uplink.is_member && uplink.is_untagged)
                         vlan = 0;
         }

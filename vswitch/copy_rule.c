@@ -31,6 +31,7 @@
 #include "copy_rule.h"
 
 #include "cleanup.h"
+#include "link.h"
 #include "mac_list.h"
 #include "softswitch.h"
 
@@ -197,6 +198,8 @@ static void forget_filters(void *userdata)
 static int read_filters(struct vswitch_netlink *netlink, int uplink_ifindex, struct filter_list *list,
                         struct vswitch_error *error)
 {
+        char uplink[VSWITCH_LINK_TEXT_SIZE];
+
         for (int direction = INGRESS; direction < DIRECTION_MAX; direction++) {
                 struct tcmsg tc = {
                         .tcm_family = AF_UNSPEC,
@@ -211,8 +214,9 @@ static int read_filters(struct vswitch_netlink *netlink, int uplink_ifindex, str
                 r = vswitch_netlink_dump(netlink, vswitch_netlink_message(RTM_GETTFILTER, 0, &tc, sizeof(tc)),
                                          NLM_F_DUMP, take_filter, forget_filters, list, error);
                 if (r < 0)
-                        return vswitch_error_prefix(error, r, "cannot read the %s filters of network device %d",
-                                                    directions[direction].name, uplink_ifindex);
+                        return vswitch_error_prefix(error, r, "cannot read the %s filters of %s",
+                                                    directions[direction].name,
+                                                    vswitch_link_describe(uplink_ifindex, uplink));
         }
         return 0;
 }
@@ -231,6 +235,7 @@ static int add_qdisc(struct vswitch_netlink *netlink, int uplink_ifindex, bool *
         };
         struct nl_msg *message = vswitch_netlink_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &tc, sizeof(tc));
         struct vswitch_error refusal = { 0 };
+        char uplink[VSWITCH_LINK_TEXT_SIZE];
         int r;
 
         if (!message)
@@ -244,8 +249,8 @@ static int add_qdisc(struct vswitch_netlink *netlink, int uplink_ifindex, bool *
         if (r == -ENOENT || r == -EOPNOTSUPP)
                 return vswitch_error_set(error, r, "this kernel has no clsact qdisc (module sch_ingress): %s",
                                          refusal.text);
-        return vswitch_error_set(error, r, "cannot add a clsact qdisc to network device %d: %s", uplink_ifindex,
-                                 refusal.text);
+        return vswitch_error_set(error, r, "cannot add a clsact qdisc to %s: %s",
+                                 vswitch_link_describe(uplink_ifindex, uplink), refusal.text);
 }
 
 static void remove_qdisc(struct vswitch_netlink *netlink, int uplink_ifindex)

@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
+#include <stdio.h>
 #include <string.h>
 
 int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret)
@@ -177,6 +178,13 @@ int vswitch_link_list(struct vswitch_netlink *netlink, struct vswitch_link **ret
         return 0;
 }
 
+const char *vswitch_link_describe(int ifindex, char buffer[static VSWITCH_LINK_TEXT_SIZE])
+{
+        if (ifindex <= 0 || !if_indextoname((unsigned) ifindex, buffer))
+                snprintf(buffer, VSWITCH_LINK_TEXT_SIZE, "network device %d", ifindex);
+        return buffer;
+}
+
 int vswitch_link_set_up(struct vswitch_netlink *netlink, int ifindex, bool up, struct vswitch_error *error)
 {
         struct ifinfomsg info = {
@@ -185,9 +193,11 @@ int vswitch_link_set_up(struct vswitch_netlink *netlink, int ifindex, bool up, s
                 .ifi_flags = up ? IFF_UP : 0,
                 .ifi_change = IFF_UP,
         };
+        char link[VSWITCH_LINK_TEXT_SIZE];
         int r = vswitch_netlink_transact(netlink, vswitch_netlink_message(RTM_NEWLINK, 0, &info, sizeof(info)), error);
 
-        return r < 0 ? vswitch_error_prefix(error, r, "cannot set network device %d %s", ifindex, up ? "up" : "down")
+        return r < 0 ? vswitch_error_prefix(error, r, "cannot set %s %s", vswitch_link_describe(ifindex, link),
+                                            up ? "up" : "down")
                      : 0;
 }
 
@@ -196,6 +206,8 @@ int vswitch_link_set_master(struct vswitch_netlink *netlink, int ifindex, int ma
 {
         struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = ifindex };
         struct nl_msg *message = vswitch_netlink_message(RTM_NEWLINK, 0, &info, sizeof(info));
+        char link[VSWITCH_LINK_TEXT_SIZE];
+        char master[VSWITCH_LINK_TEXT_SIZE];
         int r;
 
         if (!message)
@@ -203,11 +215,13 @@ int vswitch_link_set_master(struct vswitch_netlink *netlink, int ifindex, int ma
         nla_put_u32(message, IFLA_MASTER, (uint32_t) master_ifindex);
 
         r = vswitch_netlink_transact(netlink, message, error);
-        if (r < 0 && master_ifindex == 0)
-                return vswitch_error_prefix(error, r, "cannot take network device %d out of its bridge", ifindex);
-        return r < 0 ? vswitch_error_prefix(error, r, "cannot make network device %d a port of %d", ifindex,
-                                            master_ifindex)
-                     : 0;
+        if (r == 0)
+                return 0;
+        vswitch_link_describe(ifindex, link);
+        if (master_ifindex == 0)
+                return vswitch_error_prefix(error, r, "cannot take %s out of its bridge", link);
+        return vswitch_error_prefix(error, r, "cannot make %s a port of %s", link,
+                                    vswitch_link_describe(master_ifindex, master));
 }
 
 int vswitch_link_add_bridge(struct vswitch_netlink *netlink, const char *name, struct vswitch_error *error)

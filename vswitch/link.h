@@ -42,6 +42,10 @@ int vswitch_link_list(struct vswitch_netlink *netlink, struct vswitch_link **ret
  * something else. */
 int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret);
 
+/* The name of a link for a sentence, "network device 7" when it has none any more. Returns `buffer`. */
+#define VSWITCH_LINK_TEXT_SIZE 32
+const char *vswitch_link_describe(int ifindex, char buffer[static VSWITCH_LINK_TEXT_SIZE]);
+
 /* Changes. Each is one request. A master_ifindex of 0 takes the link out of its bridge. */
 int vswitch_link_set_up(struct vswitch_netlink *netlink, int ifindex, bool up, struct vswitch_error *error);
 int vswitch_link_set_master(struct vswitch_netlink *netlink, int ifindex, int master_ifindex,
