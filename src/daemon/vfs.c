@@ -2,8 +2,7 @@
 
 /*
  * Which VF is whose. A VF is free only when everything says so: no claim of ours, no guest that libvirt knows, no
- * process that holds it through VFIO, no netdev in use, no MAC that somebody gave it. In doubt it is foreign, and a
- * foreign VF is never touched.
+ * process that holds it through VFIO, no netdev in use. In doubt it is foreign, and a foreign VF is never touched.
  */
 
 #include "src/daemon/manager.h"
@@ -53,17 +52,29 @@ static const struct manager_domain *find_domain_with_device(struct manager *mana
         return NULL;
 }
 
-static bool netdev_in_use(struct manager *manager, const char *netdev, char *owner, size_t owner_size)
+/* A VF with a host driver has a netdev and, on most cards, a MAC that this driver made up. A MAC that is not the
+ * netdev's was set through the PF afterwards: somebody is preparing this VF for somebody. */
+static bool netdev_in_use(struct manager *manager, const struct pf_vf *vf, const struct pf_vf_attributes *attributes,
+                          char *owner, size_t owner_size)
 {
         struct vswitch_link link;
 
-        if (vswitch_link_get_by_name(manager->netlink, netdev, &link, NULL) < 0) {
-                snprintf(owner, owner_size, "its netdev %s cannot be read", netdev);
+        if (vf->netdev[0] == '\0') {
+                snprintf(owner, owner_size, "driver %s has it, without a netdev in this network namespace", vf->driver);
+                return true;
+        }
+        if (vswitch_link_get_by_name(manager->netlink, vf->netdev, &link, NULL) < 0) {
+                snprintf(owner, owner_size, "its netdev %s cannot be read", vf->netdev);
                 return true;
         }
         if (link.up || link.master) {
-                snprintf(owner, owner_size, "its netdev %s is %s on this host", netdev,
+                snprintf(owner, owner_size, "its netdev %s is %s on this host", vf->netdev,
                          link.master ? "a port of a bridge or bond" : "up");
+                return true;
+        }
+        if ((attributes->valid & PF_VF_MAC) && !vswitch_mac_is_zero(&attributes->mac) &&
+            !vswitch_mac_equal(&attributes->mac, &link.mac)) {
+                snprintf(owner, owner_size, "somebody set a MAC for it that its netdev %s does not have", vf->netdev);
                 return true;
         }
         return false;
@@ -87,24 +98,12 @@ enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *v
                 snprintf(owner, owner_size, "guest %s has it, not by vswitch", domain->name);
                 return VF_FOREIGN;
         }
-        if (vf->driver[0] && strcmp(vf->driver, "vfio-pci") != 0) {
-                if (vf->netdev[0] == '\0') {
-                        snprintf(owner, owner_size, "driver %s has it, without a netdev in this network namespace",
-                                 vf->driver);
+        if (strcmp(vf->driver, "vfio-pci") == 0) {
+                if (pf_vf_is_open(vf->address, &open, NULL) < 0 || open) {
+                        snprintf(owner, owner_size, "a process that vswitch does not know uses it through VFIO");
                         return VF_FOREIGN;
                 }
-                if (netdev_in_use(manager, vf->netdev, owner, owner_size))
-                        return VF_FOREIGN;
-        }
-        if (strcmp(vf->driver, "vfio-pci") == 0 && (pf_vf_is_open(vf->address, &open, NULL) < 0 || open)) {
-                snprintf(owner, owner_size, "a process that vswitch does not know uses it through VFIO");
-                return VF_FOREIGN;
-        }
-        if ((attributes->valid & PF_VF_MAC) && !vswitch_mac_is_zero(&attributes->mac)) {
-                snprintf(owner, owner_size,
-                         "somebody gave it a MAC; if nobody uses it: ip link set %s vf %u mac "
-                         "00:00:00:00:00:00",
-                         nic_switch->uplink.name, vf->index);
+        } else if (vf->driver[0] && netdev_in_use(manager, vf, attributes, owner, owner_size)) {
                 return VF_FOREIGN;
         }
         return VF_FREE;
