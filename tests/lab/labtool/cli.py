@@ -102,6 +102,11 @@ def cmd_down(_args):
         state.teardown()
 
 
+def cmd_image(args):
+    require_tools()
+    image.ensure()
+
+
 def cmd_install(args):
     with state.locked():
         chosen = _lab_hosts()
@@ -210,6 +215,8 @@ def _parser():
 
     commands.add_parser("down", help="remove every trace of it").set_defaults(run=cmd_down)
 
+    image_ = commands.add_parser("image", help="build the hosts' image, if it is not there or its inputs changed")
+    image_.set_defaults(run=cmd_image)
     install = commands.add_parser("install", help="build the project and put it on the running hosts")
     install.add_argument("--start", action="store_true", help="start the daemon where it was stopped")
     install.set_defaults(run=cmd_install)
