@@ -71,14 +71,16 @@ static enum guest_job read_job(virDomainPtr domain)
         return type == VIR_DOMAIN_JOB_NONE ? GUEST_JOB_NONE : job_from_operation(operation);
 }
 
+/* Not every "error" is one: libvirt also calls it so when it works for the domain without talking to QEMU. */
 static bool is_hung(virDomainPtr domain)
 {
         virDomainControlInfo info;
 
         if (virDomainGetControlInfo(domain, &info, 0) < 0)
                 return false;
-        return info.state == VIR_DOMAIN_CONTROL_ERROR ||
-               (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime > OCCUPIED_TOO_LONG);
+        if (info.state == VIR_DOMAIN_CONTROL_ERROR)
+                return info.details == VIR_DOMAIN_CONTROL_ERROR_REASON_MONITOR;
+        return info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime > OCCUPIED_TOO_LONG;
 }
 
 static int read_xml(virConnectPtr connection, virDomainPtr domain, struct guest **ret, struct vswitch_error *error)

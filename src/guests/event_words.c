@@ -50,6 +50,7 @@ void event_lifecycle_words(int event, int detail, char *buffer, size_t size)
 void event_alias(const char *name, bool is_nic, char buffer[static GUEST_ALIAS_SIZE])
 {
         static const char tree[] = "/machine/peripheral/";
+        char alias[GUEST_ALIAS_SIZE + 1];
 
         if (strncmp(name, tree, strlen(tree)) == 0)
                 name += strlen(tree);
@@ -57,9 +58,9 @@ void event_alias(const char *name, bool is_nic, char buffer[static GUEST_ALIAS_S
          * alias of a VF. */
         if (is_nic && strncmp(name, "host", strlen("host")) == 0)
                 name += strlen("host");
-        copy_name(buffer, GUEST_ALIAS_SIZE, name);
         /* "ua-net0/virtio-backend" is a part of ua-net0. */
-        buffer[strcspn(buffer, "/")] = '\0';
+        snprintf(alias, sizeof(alias), "%.*s", (int) strcspn(name, "/"), name);
+        copy_name(buffer, GUEST_ALIAS_SIZE, alias);
 }
 
 static void json_unrefp(json_t **json)

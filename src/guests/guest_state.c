@@ -93,6 +93,8 @@ void guest_history_migration(struct guest_history *history, const char *status)
 
         history->sent = completed && !history->arriving;
         history->ending = completed || strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0;
-        if (history->ending)
+        /* The job is over. Not so with "completed": then the source is in the middle of the switch-over, and is asked
+         * only a while later (reads.c). */
+        if (history->ending && !completed)
                 history->outgoing = false;
 }

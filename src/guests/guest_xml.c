@@ -8,8 +8,12 @@
 #include <pthread.h>
 #include <stdio.h>
 
-/* The parser's global tables are made on first use, which is not safe from two threads at once. */
 static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
+
+void guest_xml_prepare(void)
+{
+        pthread_once(&parser_once, xmlInitParser);
+}
 
 void guest_xml_document_freep(xmlDoc **document)
 {
@@ -38,7 +42,7 @@ int guest_xml_document(const char *xml, xmlDoc **ret, struct vswitch_error *erro
 
         if (!xml || strlen(xml) > (size_t) INT32_MAX)
                 return vswitch_error_set(error, -EINVAL, "no domain XML was given, or too much of it");
-        pthread_once(&parser_once, xmlInitParser);
+        guest_xml_prepare();
         context = xmlNewParserCtxt();
         if (!context)
                 return -ENOMEM;

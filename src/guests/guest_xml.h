@@ -9,6 +9,10 @@
 #include <libxml/tree.h>
 #include <stdbool.h>
 
+/* Makes the parser's global tables. Before there are other threads: libvirt uses the same parser, and making them is
+ * not safe from two threads at once. The functions below do it by themselves otherwise. */
+void guest_xml_prepare(void);
+
 void guest_xml_document_freep(xmlDoc **document);
 void guest_xml_stringp(xmlChar **string);
 

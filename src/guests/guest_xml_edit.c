@@ -72,6 +72,16 @@ static int dump(xmlDoc *document, xmlNode *node, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
+/* Is this the device with that alias, or with that address now? libvirt allows no colon in an alias. */
+static bool is_meant(xmlNode *device, const xmlNode *source, const char *alias)
+{
+        char address[PF_ADDRESS_SIZE];
+
+        if (strchr(alias, ':'))
+                return guest_xml_source_address(source, address, NULL) >= 0 && strcmp(address, alias) == 0;
+        return guest_xml_attribute_is(guest_xml_child(device, "alias"), "name", alias);
+}
+
 int guest_rewrite_vf_address(const char *xml, const char *alias, const char *address, char **ret,
                              struct vswitch_error *error)
 {
@@ -93,8 +103,7 @@ int guest_rewrite_vf_address(const char *xml, const char *alias, const char *add
         devices = guest_xml_child(domain, "devices");
         for (xmlNode *node = devices ? guest_xml_element(devices->children) : NULL; node && !place;
              node = guest_xml_element(node->next))
-                if (guest_xml_is_host_device(node, &source) &&
-                    guest_xml_attribute_is(guest_xml_child(node, "alias"), "name", alias))
+                if (guest_xml_is_host_device(node, &source) && is_meant(node, source, alias))
                         place = guest_xml_child(source, "address");
         if (!place)
                 return vswitch_error_set(error, -ENOENT, "the domain has no PCI device of the host with the alias '%s'",

@@ -5,6 +5,7 @@
  * the threads found. The theory of operation is in private.h.
  */
 
+#include "guest_xml.h"
 #include "libvirt_error.h"
 #include "private.h"
 #include "requests.h"
@@ -168,6 +169,7 @@ int guests_new(sd_event *loop, const char *uri, const struct guests_callbacks *c
         if (!atomic_compare_exchange_strong(&exists, &no, true))
                 return vswitch_error_set(error, -EBUSY, "this process has a connection to libvirt already");
         libvirt_error_silence();
+        guest_xml_prepare();
         guests = calloc(1, sizeof(*guests));
         if (!guests || queue_init(&guests->queue) < 0) {
                 free(TAKE_POINTER(guests));

@@ -78,9 +78,10 @@ void guest_freep(struct guest **guest);
  * and outgoing stay zero: they are not in the XML. -EINVAL with the place of the mistake. */
 int guest_parse_xml(const char *xml, struct guest **ret, struct vswitch_error *error);
 
-/* The domain's XML with the PCI source address of the device `alias` replaced; *ret malloc'ed. For the hook of an
- * incoming migration: libvirt accepts a changed address there, but not a changed number of devices. -ENOENT when no
- * such device. */
+/* The domain's XML with the PCI source address of the device `alias` replaced; *ret malloc'ed. `alias` may also be the
+ * address that the device has now (a VF to which its owner gave no alias has none in the XML that the hook sees). For
+ * the hook of an incoming migration: libvirt accepts a changed address there, but not a changed number of devices.
+ * -ENOENT when no such device. */
 int guest_rewrite_vf_address(const char *xml, const char *alias, const char *address, char **ret,
                              struct vswitch_error *error);
 

@@ -54,7 +54,7 @@ struct domain {
         bool is_active;     /* it had a QEMU when it was read last */
         bool dirty;         /* something happened since the last read began */
         bool reading;       /* a read is queued or runs */
-        bool polled;        /* a later read is already planned */
+        uint64_t planned;   /* when it will be read in any case; 0 = no such plan */
         unsigned dropped;   /* reads in a row whose result was not fresh enough */
         struct guest *last; /* as last reported with its devices; NULL when never */
 };

@@ -103,10 +103,15 @@ void guests_want_list(struct guests *guests, uint64_t not_before)
         guests->listing = submit(guests, NULL, false, not_before);
 }
 
+/* A read later on; the soonest of those that are planned counts. */
 static void plan_read(struct guests *guests, struct domain *domain, uint64_t delay)
 {
-        if (!domain->polled)
-                domain->polled = submit(guests, domain->uuid, true, lane_now() + delay);
+        uint64_t at = lane_now() + delay;
+
+        if (domain->planned > 0 && domain->planned <= at)
+                return;
+        if (submit(guests, domain->uuid, true, at))
+                domain->planned = at;
 }
 
 void guests_note_failure(struct guests *guests, virConnectPtr connection)
@@ -191,9 +196,9 @@ static void run_poll(struct guests *guests, const struct read_job *read)
         LOCKED(&guests->lock);
         struct domain *domain = guests->generation == read->generation ? find_domain(guests, read->uuid) : NULL;
 
-        if (!domain)
+        if (!domain || domain->planned != read->job.not_before)
                 return;
-        domain->polled = false;
+        domain->planned = 0;
         domain->history.outgoing = false; /* ask for the job this time */
         guests_want_read(guests, domain);
 }
