@@ -159,7 +159,7 @@ int main(int argc, char *argv[])
         else
                 r = ask(argv, xml && complete ? xml : "", begin + bound, &answer, &error);
         if (r >= 0 && answer.refuse && is_migration) {
-                fprintf(stderr, "vswitch: %s\n", answer.sentence);
+                fprintf(stderr, "%s\n", answer.sentence);
                 return 1;
         }
         if (r >= 0 && answer.xml && is_filter)

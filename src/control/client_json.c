@@ -153,9 +153,14 @@ static const char *text_of(const json_t *object, const char *key)
         return json_string_value(json_object_get(object, key)) ?: "";
 }
 
-static int add_nic_name(json_t *nic)
+/* First, for people who read JSON. */
+static int add_nic_name(json_t **nic)
 {
-        return json_object_set_new(nic, "nic", json_sprintf("%s/%s", text_of(nic, "domain"), text_of(nic, "alias")));
+        _cleanup_json_ json_t *properties = *nic;
+
+        *nic = json_pack("{s:o}", "nic",
+                         json_sprintf("%s/%s", text_of(properties, "domain"), text_of(properties, "alias")));
+        return *nic && json_object_update(*nic, properties) >= 0 ? 0 : -ENOMEM;
 }
 
 /* oa{sa{sv}}: the list in `root` to which the object belongs gets it. */
@@ -185,7 +190,7 @@ static int read_object(sd_bus_message *message, json_t *root)
                         return r;
                 for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
                         if (strcmp(interface, kinds[i].interface) == 0) {
-                                if (strcmp(interface, PROTOCOL_NIC) == 0 && add_nic_name(object) < 0)
+                                if (strcmp(interface, PROTOCOL_NIC) == 0 && add_nic_name(&object) < 0)
                                         return -ENOMEM;
                                 if (json_array_append(json_object_get(root, kinds[i].list), object) < 0)
                                         return -ENOMEM;
@@ -298,7 +303,7 @@ int client_nic(struct client *client, const char *uuid, const char *alias, uint6
                 return r;
         r = read_properties(reply, &nic);
         if (r >= 0)
-                r = add_nic_name(nic) < 0 ? -ENOMEM : 0;
+                r = add_nic_name(&nic);
         if (r < 0)
                 return unreadable(error, r);
         *ret = TAKE_PTR(nic);

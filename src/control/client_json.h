@@ -8,6 +8,7 @@
  * described in one place only (docs/control-api.md). Added to it: "nic": "DOMAIN/ALIAS".
  */
 
+#include "src/control/cleanup.h"
 #include "src/control/client.h"
 
 #include <jansson.h>

@@ -176,7 +176,7 @@ START_TEST(an_incoming_guest_is_refused)
         run = run_hook(server.socket, "migrate", DOMAIN(VF));
         ck_assert_int_eq(run.exit_code, 1);
         ck_assert_str_eq(run.output, "");
-        ck_assert_str_eq(run.errors, "vswitch: no free VF on this host: use `vswitch migrate`\n");
+        ck_assert_str_eq(run.errors, "no free VF on this host: use `vswitch migrate`\n");
         /* Nothing else can be refused, whatever the daemon says. */
         for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
                 run = run_hook(server.socket, operations[i], DOMAIN(VF));

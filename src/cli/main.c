@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "src/cli/cli.h"
+#include "src/cli/migrate_verb.h"
+
+#define MOVE_OPTIONS CLI_BIT(CLI_NO_WAIT)
+
+static const struct cli_verb verbs[] = {
+        { .name = "status",
+          .arguments = "",
+          .doc = "Shows the daemon, its switches, and how many NICs are where.",
+          .run = verb_status },
+        { .name = "nic list",
+          .arguments = "[DOMAIN[/ALIAS]]",
+          .doc = "Lists the guests' NICs and the path each is on.",
+          .max = 1,
+          .run = verb_nic_list },
+        { .name = "nic show",
+          .arguments = "DOMAIN[/ALIAS]",
+          .doc = "Shows all about a NIC: why it is not on a VF, and what to do.",
+          .min = 1,
+          .max = 1,
+          .run = verb_nic_show },
+        { .name = "nic release",
+          .arguments = "DOMAIN[/ALIAS]",
+          .doc = "Moves a NIC to the synthetic path and frees its VF.",
+          .details = "Waits for the end of the move. Without --hold the NIC gets a VF again after its back-off;\n"
+                     "with it, when somebody says `vswitch nic acquire`. A domain with one NIC needs no ALIAS.",
+          .min = 1,
+          .max = 1,
+          .options = MOVE_OPTIONS | CLI_BIT(CLI_HOLD),
+          .privileged = true,
+          .run = verb_nic_release },
+        { .name = "nic acquire",
+          .arguments = "DOMAIN[/ALIAS]",
+          .doc = "Moves a NIC to a VF, and ends its hold.",
+          .details = "Waits for the end of the move. A domain with one NIC needs no ALIAS.",
+          .min = 1,
+          .max = 1,
+          .options = MOVE_OPTIONS,
+          .privileged = true,
+          .run = verb_nic_acquire },
+        { .name = "pf list",
+          .arguments = "",
+          .doc = "Lists the physical functions and what their VFs are used for.",
+          .run = verb_pf_list },
+        { .name = "pf show",
+          .arguments = "PF",
+          .doc = "Shows a physical function, its VFs and its filters.",
+          .min = 1,
+          .max = 1,
+          .run = verb_pf_show },
+        MIGRATE_VERB(.program = "vswitch-migrate"),
+        { .name = "monitor",
+          .arguments = "",
+          .doc = "Prints what happens, as it happens, until it is interrupted.",
+          .run = verb_monitor },
+        {},
+};
+
+int main(int argc, char *argv[])
+{
+        return cli_main(argc, argv, verbs);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "src/cli/cli.h"
+#include "src/control/cleanup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void state_text(const json_t *object, char *buffer, size_t size)
+{
+        snprintf(buffer, size, "%s",
+                 json_is_true(json_object_get(object, "usable")) ? "usable" : table_text(object, "reason"));
+}
+
+static const struct table_column columns[] = {
+        { "SWITCH", "name", NULL },   { "DRIVER", "driver", NULL },  { "DEVICE", "device", NULL },
+        { "UPLINK", "uplink", NULL }, { "STATE", NULL, state_text },
+};
+
+static json_int_t number(const json_t *object, const char *key)
+{
+        return json_integer_value(json_object_get(object, key));
+}
+
+static void render(const json_t *json)
+{
+        const json_t *daemon = json_object_get(json, "daemon"), *summary = json_object_get(json, "summary");
+        char started[64];
+
+        table_time((uint64_t) number(daemon, "started_usec"), started, sizeof(started));
+        printf("vswitchd %s, running since %s\n", table_text(daemon, "version"), started);
+        if (json_is_true(json_object_get(daemon, "libvirt_connected")))
+                puts("libvirt: connected");
+        else
+                printf("libvirt: not connected: %s\n", table_text(daemon, "libvirt_sentence"));
+        printf("NICs: %lld, of these %lld on a VF, %lld moving, %lld held\n", number(summary, "nics"),
+               number(summary, "on_vf"), number(summary, "moving"), number(summary, "held"));
+        printf("moves since the start: %lld completed, %lld failed; resyncs: %lld\n\n",
+               number(daemon, "moves_completed"), number(daemon, "moves_failed"), number(daemon, "resyncs"));
+        table_print(json_object_get(json, "switches"), columns, sizeof(columns) / sizeof(columns[0]));
+}
+
+static json_t *summarize(const json_t *nics)
+{
+        int on_vf = 0, moving = 0, held = 0;
+        const json_t *nic;
+        size_t index;
+
+        json_array_foreach(nics, index, nic)
+        {
+                on_vf += strcmp(table_text(nic, "path"), "vf") == 0;
+                moving += strcmp(table_text(nic, "path"), "both") == 0;
+                held += json_is_true(json_object_get(nic, "held"));
+        }
+        return json_pack("{s:i, s:i, s:i, s:i}", "nics", (int) json_array_size(nics), "on_vf", on_vf, "moving", moving,
+                         "held", held);
+}
+
+int verb_status(struct cli *cli, int argc, char **argv)
+{
+        _cleanup_json_ json_t *root = NULL;
+        int code = cli_objects(cli, &root);
+
+        if (code != CLI_OK)
+                return code;
+        json_object_set_new(root, "summary", summarize(json_object_get(root, "nics")));
+        return cli_show(cli, root, render);
+}
