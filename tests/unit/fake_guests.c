@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake_guests.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DOMAINS_MAX 64
+#define KINDS       (FAKE_RUN + 1)
+
+static uint64_t monotonic(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+uint64_t (*fake_guests_clock)(void) = monotonic;
+
+/* Something that waits for its turn on the loop. */
+struct delivery {
+        struct delivery *next;
+        enum { CONNECTION, LISTED, CHANGED, EVENT, ANSWER } kind;
+        bool connected;
+        char *sentence;
+        struct guest **guests;
+        size_t guests_count;
+        struct guest_event event;
+        guests_done done;
+        void *userdata;
+        int result;
+};
+
+struct request {
+        struct request *next;
+        struct fake_request seen;
+        char *text;
+        guests_work work;
+        guests_done done;
+        void *userdata;
+};
+
+struct guests {
+        sd_event_source *source;
+        struct guests_callbacks callbacks;
+        void *userdata;
+        struct delivery *first;
+        unsigned references;
+};
+
+/* The model. */
+static struct guests *current;
+static struct guest *domains[DOMAINS_MAX];
+static int last_id;
+static bool is_up = true;
+static char down_sentence[256];
+static enum fake_unplug unplug_how;
+static struct request *requests;
+static struct {
+        bool hold;
+        int result;
+        char sentence[256];
+        unsigned count;
+} kinds[KINDS];
+static unsigned refreshed;
+
+/* A test that misuses the model, or has no memory left, ends at once; whether or not NDEBUG is set. */
+static void require(bool condition)
+{
+        if (!condition)
+                abort();
+}
+
+static void *must(void *pointer)
+{
+        require(pointer);
+        return pointer;
+}
+
+static struct guest *copy(const struct guest *guest)
+{
+        struct guest *result = must(calloc(1, sizeof(*result)));
+
+        *result = *guest;
+        result->name = must(strdup(guest->name));
+        result->nics = must(calloc(guest->nics_count + 1, sizeof(*result->nics)));
+        if (guest->nics_count > 0)
+                memcpy(result->nics, guest->nics, guest->nics_count * sizeof(*result->nics));
+        result->vfs = must(calloc(guest->vfs_count + 1, sizeof(*result->vfs)));
+        if (guest->vfs_count > 0)
+                memcpy(result->vfs, guest->vfs, guest->vfs_count * sizeof(*result->vfs));
+        return result;
+}
+
+/* Delivery */
+
+static void delivery_free(struct delivery *delivery)
+{
+        for (size_t i = 0; i < delivery->guests_count; i++)
+                guest_free(delivery->guests[i]);
+        free(delivery->guests);
+        free(delivery->sentence);
+        free(delivery);
+}
+
+static void deliver_later(struct delivery *delivery)
+{
+        struct delivery **link = &current->first;
+
+        while (*link)
+                link = &(*link)->next;
+        *link = delivery;
+        require(sd_event_source_set_enabled(current->source, SD_EVENT_ONESHOT) >= 0);
+}
+
+static struct delivery *delivery_new(int kind)
+{
+        struct delivery *delivery = must(calloc(1, sizeof(*delivery)));
+
+        delivery->kind = kind;
+        return delivery;
+}
+
+static void post_connection(void)
+{
+        struct delivery *delivery = delivery_new(CONNECTION);
+
+        delivery->connected = is_up;
+        delivery->sentence = must(strdup(is_up ? "" : down_sentence));
+        deliver_later(delivery);
+}
+
+static void post_list(void)
+{
+        struct delivery *delivery = delivery_new(LISTED);
+
+        delivery->guests = must(calloc(DOMAINS_MAX, sizeof(*delivery->guests)));
+        for (size_t i = 0; i < DOMAINS_MAX; i++)
+                if (domains[i])
+                        delivery->guests[delivery->guests_count++] = copy(domains[i]);
+        deliver_later(delivery);
+}
+
+static void post_changed(const struct guest *guest)
+{
+        struct delivery *delivery;
+
+        if (!current || !is_up)
+                return;
+        delivery = delivery_new(CHANGED);
+        delivery->guests = must(calloc(1, sizeof(*delivery->guests)));
+        delivery->guests[0] = copy(guest);
+        delivery->guests_count = 1;
+        deliver_later(delivery);
+}
+
+static void post_answer(guests_done done, void *userdata, int result, const char *sentence)
+{
+        struct delivery *delivery = delivery_new(ANSWER);
+
+        delivery->done = done;
+        delivery->userdata = userdata;
+        delivery->result = result;
+        delivery->sentence = must(strdup(sentence ? sentence : ""));
+        deliver_later(delivery);
+}
+
+static void deliver(const struct guests *guests, struct delivery *delivery)
+{
+        const struct guests_callbacks *callbacks = &guests->callbacks;
+
+        switch (delivery->kind) {
+        case CONNECTION:
+                if (callbacks->connection)
+                        callbacks->connection(delivery->connected, delivery->sentence, guests->userdata);
+                break;
+        case LISTED:
+                if (callbacks->listed)
+                        callbacks->listed(delivery->guests, delivery->guests_count, guests->userdata);
+                break;
+        case CHANGED:
+                if (callbacks->changed)
+                        callbacks->changed(&delivery->guests[0], guests->userdata);
+                break;
+        case EVENT:
+                if (callbacks->event)
+                        callbacks->event(&delivery->event, guests->userdata);
+                break;
+        case ANSWER:
+                if (delivery->done)
+                        delivery->done(delivery->result, delivery->sentence, delivery->userdata);
+                break;
+        }
+}
+
+static void guests_unref(struct guests *guests)
+{
+        if (--guests->references == 0)
+                free(guests);
+}
+
+/* One at a time, so that a test sees the loop between any two. */
+static int on_defer(sd_event_source *source, void *userdata)
+{
+        struct guests *guests = userdata;
+        struct delivery *delivery = guests->first;
+
+        if (delivery) {
+                guests->first = delivery->next;
+                guests->references++; /* a callback may free it */
+                deliver(guests, delivery);
+                delivery_free(delivery);
+                if (guests == current && guests->first)
+                        require(sd_event_source_set_enabled(guests->source, SD_EVENT_ONESHOT) >= 0);
+                guests_unref(guests);
+        }
+        return 0;
+}
+
+void fake_guests_settle(sd_event *loop)
+{
+        do
+                while (sd_event_run(loop, 0) > 0)
+                        ;
+        while (current && current->first);
+}
+
+/* Domains */
+
+static struct guest **slot(const char *uuid)
+{
+        for (size_t i = 0; i < DOMAINS_MAX; i++)
+                if (domains[i] && strcmp(domains[i]->uuid, uuid) == 0)
+                        return &domains[i];
+        return NULL;
+}
+
+const struct guest *fake_guests_find(const char *uuid)
+{
+        struct guest **guest = slot(uuid);
+
+        return guest ? *guest : NULL;
+}
+
+const struct guest_vf *fake_guests_find_vf(const char *uuid, const char *alias)
+{
+        const struct guest *guest = fake_guests_find(uuid);
+
+        for (size_t i = 0; guest && i < guest->vfs_count; i++)
+                if (strcmp(guest->vfs[i].alias, alias) == 0)
+                        return &guest->vfs[i];
+        return NULL;
+}
+
+void fake_guests_emit(const char *uuid, enum guest_event_kind kind, const char *alias, const char *detail)
+{
+        struct delivery *delivery;
+
+        if (!current || !is_up)
+                return; /* nobody hears it, now or later */
+        delivery = delivery_new(EVENT);
+        delivery->event.kind = kind;
+        delivery->event.usec = fake_guests_clock();
+        snprintf(delivery->event.uuid, sizeof(delivery->event.uuid), "%s", uuid);
+        snprintf(delivery->event.alias, sizeof(delivery->event.alias), "%s", alias ? alias : "");
+        snprintf(delivery->event.detail, sizeof(delivery->event.detail), "%s", detail ? detail : "");
+        deliver_later(delivery);
+}
+
+void fake_guests_start(const char *xml, enum guest_state state)
+{
+        struct vswitch_error error = { 0 };
+        struct guest *parsed = NULL, *guest, **place;
+
+        if (guest_parse_xml(xml, &parsed, &error) < 0) {
+                fprintf(stderr, "fake_guests_start: %s\n", error.text);
+                abort();
+        }
+        guest = copy(parsed);
+        guest_free(parsed);
+        guest->id = ++last_id;
+        guest->state = state;
+        place = slot(guest->uuid);
+        if (place)
+                guest_free(*place);
+        else
+                for (place = domains; *place; place++)
+                        require(place < &domains[DOMAINS_MAX - 1]);
+        *place = guest;
+        fake_guests_emit(guest->uuid, GUEST_EVENT_LIFECYCLE, NULL,
+                         state == GUEST_INCOMING ? "started/migrated" : "started/booted");
+        post_changed(guest);
+}
+
+void fake_guests_set_state(const char *uuid, enum guest_state state, bool outgoing)
+{
+        struct guest **guest = must(slot(uuid));
+
+        (*guest)->state = state;
+        (*guest)->outgoing = outgoing;
+        post_changed(*guest);
+}
+
+static void post_off(const char *uuid, const char *name)
+{
+        struct guest off = { .name = (char *) name, .state = GUEST_OFF };
+
+        snprintf(off.uuid, sizeof(off.uuid), "%s", uuid);
+        post_changed(&off);
+}
+
+void fake_guests_end(const char *uuid, const char *detail)
+{
+        struct guest **place = must(slot(uuid)), *guest = *place;
+
+        *place = NULL;
+        fake_guests_emit(guest->uuid, GUEST_EVENT_LIFECYCLE, NULL, detail);
+        post_off(guest->uuid, guest->name);
+        guest_free(guest);
+}
+
+bool fake_guests_unplug(const char *uuid, const char *alias)
+{
+        struct guest **place = slot(uuid), *guest = place ? *place : NULL;
+        struct guest_vf *vf = (struct guest_vf *) fake_guests_find_vf(uuid, alias);
+        char name[GUEST_ALIAS_SIZE];
+
+        if (!vf)
+                return false;
+        snprintf(name, sizeof(name), "%s", alias);
+        memmove(vf, vf + 1, (size_t) (&guest->vfs[guest->vfs_count] - (vf + 1)) * sizeof(*vf));
+        guest->vfs_count--;
+        guest->free_root_ports++;
+        fake_guests_emit(uuid, GUEST_EVENT_DEVICE_REMOVED, name, NULL);
+        post_changed(guest);
+        return true;
+}
+
+void fake_guests_set_unplug(enum fake_unplug how)
+{
+        unplug_how = how;
+}
+
+/* Requests */
+
+static int attach(const char *uuid, const char *xml, char **ret_sentence)
+{
+        struct guest **place = slot(uuid), *guest, *parsed = NULL;
+        struct vswitch_error error = { 0 };
+        const char *sentence = NULL;
+        char *domain = NULL;
+        int r = 0;
+
+        if (!place) {
+                *ret_sentence = must(strdup("Domain not found"));
+                return -ENOENT;
+        }
+        guest = *place;
+        require(asprintf(&domain, "<domain><name>x</name><devices>%s</devices></domain>", xml) >= 0);
+        if (guest_parse_xml(domain, &parsed, &error) < 0 || parsed->vfs_count != 1) {
+                r = -EINVAL;
+                sentence = "XML error: no PCI device in it";
+        } else if (fake_guests_find_vf(uuid, parsed->vfs[0].alias)) {
+                r = -EIO;
+                sentence = "QEMU: Duplicate device ID";
+        } else if (guest->free_root_ports == 0) {
+                r = -EIO;
+                sentence = "internal error: No more available PCI slots";
+        }
+        for (size_t i = 0; r == 0 && i < DOMAINS_MAX; i++)
+                for (size_t j = 0; domains[i] && j < domains[i]->vfs_count; j++)
+                        if (strcmp(domains[i]->vfs[j].address, parsed->vfs[0].address) == 0) {
+                                r = -EINVAL;
+                                sentence = "Requested operation is not valid: PCI device is in use";
+                        }
+        if (r == 0) {
+                guest->vfs = must(realloc(guest->vfs, (guest->vfs_count + 2) * sizeof(*guest->vfs)));
+                guest->vfs[guest->vfs_count++] = parsed->vfs[0];
+                guest->free_root_ports--;
+        } else
+                *ret_sentence = must(strdup(sentence));
+        guest_free(parsed);
+        free(domain);
+        return r;
+}
+
+/* Carries it out, or lets it fail with that result; the answer is posted, and what follows from it. */
+static void carry_out(struct request *request, int result, const char *sentence)
+{
+        struct vswitch_error error = { 0 };
+        char *own_sentence = NULL;
+        const char *uuid = request->seen.uuid;
+
+        if (result == 0)
+                switch (request->seen.kind) {
+                case FAKE_ATTACH:
+                        result = attach(uuid, request->text, &own_sentence);
+                        break;
+                case FAKE_DETACH:
+                        if (!fake_guests_find_vf(uuid, request->text)) {
+                                result = -ENOENT;
+                                own_sentence = must(strdup("no device found with this alias"));
+                        }
+                        break;
+                case FAKE_RUN:
+                        result = request->work(request->userdata, &error);
+                        if (result < 0)
+                                own_sentence = must(strdup(error.text));
+                        break;
+                }
+        post_answer(request->done, request->userdata, result, own_sentence ? own_sentence : sentence);
+        if (result == 0 && request->seen.kind == FAKE_ATTACH)
+                post_changed(fake_guests_find(uuid));
+        if (result == 0 && request->seen.kind == FAKE_DETACH) {
+                if (unplug_how == FAKE_UNPLUG_AT_ONCE)
+                        fake_guests_unplug(uuid, request->text);
+                else if (unplug_how == FAKE_UNPLUG_REFUSE)
+                        fake_guests_emit(uuid, GUEST_EVENT_DEVICE_REMOVAL_FAILED, request->text, NULL);
+        }
+        free(own_sentence);
+}
+
+static void request_free(struct request *request)
+{
+        free(request->text);
+        free(request);
+}
+
+static struct request *take(enum fake_request_kind kind)
+{
+        for (struct request **link = &requests; *link; link = &(*link)->next)
+                if ((*link)->seen.kind == kind) {
+                        struct request *request = *link;
+
+                        *link = request->next;
+                        return request;
+                }
+        return NULL;
+}
+
+const struct fake_request *fake_guests_pending(enum fake_request_kind kind)
+{
+        for (struct request *request = requests; request; request = request->next)
+                if (request->seen.kind == kind)
+                        return &request->seen;
+        return NULL;
+}
+
+void fake_guests_answer(enum fake_request_kind kind, int result, const char *sentence)
+{
+        struct request *request = must(take(kind));
+
+        carry_out(request, result, sentence);
+        request_free(request);
+}
+
+void fake_guests_hold(enum fake_request_kind kind, bool hold)
+{
+        kinds[kind].hold = hold;
+        while (!hold && fake_guests_pending(kind))
+                fake_guests_answer(kind, kinds[kind].result, kinds[kind].sentence);
+}
+
+void fake_guests_fail(enum fake_request_kind kind, int result, const char *sentence)
+{
+        kinds[kind].result = result;
+        snprintf(kinds[kind].sentence, sizeof(kinds[kind].sentence), "%s", sentence ? sentence : "");
+}
+
+unsigned fake_guests_count(enum fake_request_kind kind)
+{
+        return kinds[kind].count;
+}
+
+unsigned fake_guests_refreshed(void)
+{
+        return refreshed;
+}
+
+static int submit(struct guests *guests, enum fake_request_kind kind, const char *uuid, const char *text,
+                  guests_work work, guests_done done, void *userdata)
+{
+        struct request *request, **link = &requests;
+
+        if (guests != current)
+                return -ECANCELED;
+        kinds[kind].count++;
+        request = must(calloc(1, sizeof(*request)));
+        request->seen.kind = kind;
+        snprintf(request->seen.uuid, sizeof(request->seen.uuid), "%s", uuid ? uuid : "");
+        request->text = text ? must(strdup(text)) : NULL;
+        request->seen.text = request->text;
+        request->work = work;
+        request->done = done;
+        request->userdata = userdata;
+        if (kind != FAKE_RUN && !is_up) {
+                post_answer(done, userdata, -ENOTCONN, "there is no connection to libvirt");
+                request_free(request);
+        } else if (kinds[kind].hold) {
+                while (*link)
+                        link = &(*link)->next;
+                *link = request;
+        } else {
+                carry_out(request, kinds[kind].result, kinds[kind].sentence);
+                request_free(request);
+        }
+        return 0;
+}
+
+/* The connection */
+
+void fake_guests_down(const char *sentence)
+{
+        static const enum fake_request_kind of_libvirt[] = { FAKE_ATTACH, FAKE_DETACH };
+
+        if (!is_up)
+                return;
+        is_up = false;
+        snprintf(down_sentence, sizeof(down_sentence), "%s", sentence);
+        if (!current)
+                return;
+        for (size_t i = 0; i < sizeof(of_libvirt) / sizeof(of_libvirt[0]); i++)
+                for (struct request *request; (request = take(of_libvirt[i])); request_free(request))
+                        post_answer(request->done, request->userdata, -ENOTCONN, sentence);
+        post_connection();
+}
+
+void fake_guests_up(void)
+{
+        if (is_up)
+                return;
+        is_up = true;
+        if (!current)
+                return;
+        post_connection();
+        post_list();
+}
+
+void fake_guests_reset(void)
+{
+        require(!current);
+        for (size_t i = 0; i < DOMAINS_MAX; i++) {
+                guest_free(domains[i]);
+                domains[i] = NULL;
+        }
+        last_id = 0;
+        is_up = true;
+        unplug_how = FAKE_UNPLUG_AT_ONCE;
+        memset(kinds, 0, sizeof(kinds));
+        refreshed = 0;
+        fake_guests_clock = monotonic;
+}
+
+/* guests.h */
+
+int guests_new(sd_event *loop, const char *uri, const struct guests_callbacks *callbacks, void *userdata,
+               struct guests **ret, struct vswitch_error *error)
+{
+        struct guests *guests;
+        int r;
+
+        if (current)
+                return vswitch_error_set(error, -EBUSY, "this process has a connection to libvirt already");
+        guests = must(calloc(1, sizeof(*guests)));
+        guests->references = 1;
+        guests->callbacks = *callbacks;
+        guests->userdata = userdata;
+        r = sd_event_add_defer(loop, &guests->source, on_defer, guests);
+        if (r < 0) {
+                free(guests);
+                return r;
+        }
+        current = guests;
+        post_connection();
+        if (is_up)
+                post_list();
+        *ret = guests;
+        return 0;
+}
+
+void guests_free(struct guests *guests)
+{
+        struct delivery *delivery, *next;
+
+        if (!guests)
+                return;
+        require(guests == current);
+        current = NULL;
+        guests->source = sd_event_source_disable_unref(guests->source);
+        delivery = guests->first;
+        guests->first = NULL;
+        for (; delivery; delivery = next) {
+                next = delivery->next;
+                if (delivery->kind == ANSWER)
+                        deliver(guests, delivery);
+                delivery_free(delivery);
+        }
+        while (requests) {
+                struct request *request = requests;
+
+                requests = request->next;
+                if (request->done)
+                        request->done(-ECANCELED, "the daemon ends", request->userdata);
+                request_free(request);
+        }
+        guests_unref(guests);
+}
+
+void guests_freep(struct guests **guests)
+{
+        guests_free(*guests);
+}
+
+int guests_attach(struct guests *guests, const char *uuid, const char *device_xml, guests_done done, void *userdata)
+{
+        return submit(guests, FAKE_ATTACH, uuid, device_xml, NULL, done, userdata);
+}
+
+int guests_detach(struct guests *guests, const char *uuid, const char *alias, guests_done done, void *userdata)
+{
+        return submit(guests, FAKE_DETACH, uuid, alias, NULL, done, userdata);
+}
+
+int guests_refresh(struct guests *guests, const char *uuid)
+{
+        struct guest **guest = slot(uuid);
+
+        refreshed++;
+        if (!is_up)
+                return -ENOTCONN;
+        if (guest)
+                post_changed(*guest);
+        else
+                post_off(uuid, "");
+        return 0;
+}
+
+int guests_run(struct guests *guests, guests_work work, guests_done done, void *userdata)
+{
+        return submit(guests, FAKE_RUN, NULL, NULL, work, done, userdata);
+}
