@@ -7,10 +7,11 @@ primary is registered, up and running.
 
 Beginning and end are taken from the kernel's stamps at the functions that make
 them (see guest-agent.c).  The VF takes over when it has been opened: the
-standby is still heard then, and the VF already receives.  "Running" is
-announced later, by a timer and a work queue, so a VF that is announced to run
-within RUNNING_DELAY_NS counts as open since it took over; otherwise it is open
-from the announcement on.
+standby is still heard then, and the VF already receives.  That it runs is
+announced by the driver's watchdog later (igbvf: up to two seconds, after a
+false announcement at the very start), so a VF that is announced to run within
+RUNNING_DELAY_NS counts as open since it took over.  One that never runs leaves
+the guest deaf, and does not count as open.
 
 Without the kernel's stamps rtnetlink's notices are taken, which are late by what
 opening and closing take.
@@ -18,7 +19,7 @@ opening and closing take.
 from dataclasses import dataclass
 
 PRIMARY = "primary"
-RUNNING_DELAY_NS = 1_000_000_000
+RUNNING_DELAY_NS = 5_000_000_000
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class _Paths:
 
     def _link(self, event):
         before = self._primaries.get(event.fields["index"])
-        if before and event.flag("up") and not before.flag("up"):
-            self._closing = False
+        if before and before.flag("up") != event.flag("up"):
+            self._closing = not event.flag("up")
         self._primaries[event.fields["index"]] = event
 
     def _trace(self, point, succeeded):
@@ -113,24 +114,26 @@ def _states(events):
     return states
 
 
-def _runs_soon(states, at):
-    """Whether the VF that took over in states[at] is announced to run in time."""
+def _runs_soon(states, at, deadline):
+    """Whether the VF that is attached in states[at] is announced to run, now or until the deadline."""
     for stamp, _, attached, running in states[at:]:
-        if not attached or stamp > states[at][0] + RUNNING_DELAY_NS:
+        if not attached:
             return False
         if running:
-            return True
+            return stamp <= deadline
     return False
 
 
 def path_changes(events):
     """[(guest's stamp, synthetic open, VF open)]; the first one holds since before the log began."""
     states = _states(events)
-    changes, early = [], False
+    changes, took_over = [], None
     for i, (stamp, synthetic, attached, running) in enumerate(states):
-        took_over = attached and (i == 0 or not states[i - 1][2])
-        early = attached and not running and (early or took_over and _runs_soon(states, i))
-        now = (synthetic, attached and (running or early))
+        if not attached:
+            took_over = None
+        elif took_over is None:
+            took_over = stamp
+        now = (synthetic, attached and (running or _runs_soon(states, i, took_over + RUNNING_DELAY_NS)))
         if not changes or changes[-1][1:] != now:
             changes.append((stamp, *now))
     return changes

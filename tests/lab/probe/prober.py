@@ -29,7 +29,7 @@ class Prober:
         self._process = subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                          stderr=subprocess.PIPE, text=True, start_new_session=True)
         if self._process.stdout.readline().strip() != "ready":
-            raise ProberError(self._process.communicate()[1].strip())
+            raise ProberError(self._process.communicate()[1].strip() or "the prober did not start")
 
     def stop(self):
         """Ends sending, waits for late answers; returns what the program had to say."""

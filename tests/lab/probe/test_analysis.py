@@ -348,8 +348,28 @@ class Paths(unittest.TestCase):
     def test_late_running_opens_late(self):
         lines = ["1 begin", "10 trace point=registering result=0", "20 trace point=vf_opened result=0",
                  "21 trace point=registered result=0",
-                 f"{3_000_000_000} " + LINK.format(index=4, enslaved=1, up=1, running=1)]
-        self.assertEqual(self.changes(*lines), [(1, True, False), (20, False, False), (3_000_000_000, False, True)])
+                 f"{9_000_000_000} " + LINK.format(index=4, enslaved=1, up=1, running=1)]
+        self.assertEqual(self.changes(*lines), [(1, True, False), (20, False, False), (9_000_000_000, False, True)])
+
+    def igbvf(self, *more):
+        """As seen in the lab: it seems to run when it is registered, then its watchdog looks for the link."""
+        return self.changes("1 begin", "5 " + LINK.format(index=4, enslaved=1, up=0, running=0),
+                            "10 trace point=registering result=0", "20 trace point=vf_opened result=0",
+                            "21 trace point=registered result=0",
+                            "30 " + LINK.format(index=4, enslaved=1, up=1, running=1),
+                            "31 " + LINK.format(index=4, enslaved=1, up=1, running=0), *more)
+
+    def test_false_announcement(self):
+        runs = "2000000000 " + LINK.format(index=4, enslaved=1, up=1, running=1)
+        self.assertEqual(self.igbvf(runs), [(1, True, False), (20, False, True)])
+
+    def test_false_announcement_only(self):
+        self.assertEqual(self.igbvf(), [(1, True, False), (20, False, True), (31, False, False)])
+
+    def test_carrier_lost_later(self):
+        runs = "2000000000 " + LINK.format(index=4, enslaved=1, up=1, running=1)
+        lost = "3000000000 " + LINK.format(index=4, enslaved=1, up=1, running=0)
+        self.assertEqual(self.igbvf(runs, lost)[2:], [(3_000_000_000, False, False)])
 
     def test_again(self):
         """Notices of the first VF's end come when the second is already being registered."""
