@@ -388,21 +388,12 @@ static int serve(const struct model_server *server, const struct model_options *
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-void model_start(struct model_server *server, const struct model_options *options)
+void model_restart(struct model_server *server, const struct model_options *options)
 {
         int ready[2];
         char byte;
 
-        /* Never the machine's own bus. */
-        if (!getenv("VSWITCH_TEST_BUS"))
-                setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
-        *server = (struct model_server){ .directory = "/tmp/vswitch-test-XXXXXX" };
-        ck_assert_ptr_nonnull(mkdtemp(server->directory));
         ck_assert_int_eq(pipe(ready), 0);
-        snprintf(server->socket, sizeof(server->socket), "%s/control", server->directory);
-        server->seen = mmap(NULL, sizeof(*server->seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        ck_assert_ptr_ne(server->seen, MAP_FAILED);
-
         server->pid = fork();
         ck_assert_int_ge(server->pid, 0);
         if (server->pid == 0)
@@ -410,6 +401,25 @@ void model_start(struct model_server *server, const struct model_options *option
         close(ready[1]);
         ck_assert_int_eq(read(ready[0], &byte, 1), 1);
         close(ready[0]);
+}
+
+void model_start(struct model_server *server, const struct model_options *options)
+{
+        /* Never the machine's own bus. */
+        if (!getenv("VSWITCH_TEST_BUS"))
+                setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
+        *server = (struct model_server){ .directory = "/tmp/vswitch-test-XXXXXX" };
+        ck_assert_ptr_nonnull(mkdtemp(server->directory));
+        snprintf(server->socket, sizeof(server->socket), "%s/control", server->directory);
+        server->seen = mmap(NULL, sizeof(*server->seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        ck_assert_ptr_ne(server->seen, MAP_FAILED);
+        model_restart(server, options);
+}
+
+void model_crash(struct model_server *server)
+{
+        kill(server->pid, SIGKILL);
+        ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
 }
 
 void model_stop(struct model_server *server)

@@ -54,6 +54,9 @@ struct model_server {
 /* Returns when the server takes connections. */
 void model_start(struct model_server *server, const struct model_options *options);
 void model_stop(struct model_server *server);
+/* kill -9, and another one on the same socket. */
+void model_crash(struct model_server *server);
+void model_restart(struct model_server *server, const struct model_options *options);
 /* Waits up to some seconds for a condition on `seen`. */
 #define model_wait_until(condition)                                                                                    \
         ({                                                                                                             \
