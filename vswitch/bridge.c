@@ -6,7 +6,9 @@
  * The VLAN of an entry: a bridge that does not filter VLANs files every MAC under 0, whatever tag its frames
  * carry; one that does files it under the VLAN of the frame, so "untagged" there means the VLAN that untagged
  * ports get (vlan_default_pvid). Both can be changed while the bridge runs and an entry under the wrong VLAN is
- * simply never looked at; so they are read each time and not remembered.
+ * simply never looked at; so they are read each time and not remembered. (Without filtering the kernel adds an
+ * entry for each VLAN that the port has, default one included, next to the one that counts, and removes them with
+ * it.)
  *
  * What is ours among the entries: static (NUD_NOARP) and sticky. Learned entries are replaced by a pin, static
  * ones of others that are not sticky are replaced too (they say where the MAC is, and so do we, and better), but

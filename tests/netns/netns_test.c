@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Veth delivers in softirq context of the sender: what has not come after this will not come. */
+/* Veth delivers in softirq context of the sender: what has not come after this will not come. Emulated hardware on
+ * an emulated CPU takes longer. */
 #define QUIET_MILLISECONDS 100
 
 struct vswitch_netlink *netns_netlink;
@@ -262,6 +263,13 @@ void netns_send(const char *device, const char *destination, const char *source,
         close(fd);
 }
 
+static int quiet_milliseconds(void)
+{
+        const char *text = getenv("VSWITCH_TEST_QUIET_MILLISECONDS");
+
+        return text ? atoi(text) : QUIET_MILLISECONDS;
+}
+
 long netns_receive(int capture, struct netns_frame *ret)
 {
         struct pollfd poll_fd = { .fd = capture, .events = POLLIN };
@@ -275,7 +283,7 @@ long netns_receive(int capture, struct netns_frame *ret)
         };
         ssize_t length;
 
-        if (poll(&poll_fd, 1, QUIET_MILLISECONDS) <= 0)
+        if (poll(&poll_fd, 1, quiet_milliseconds()) <= 0)
                 return -1;
         length = recvmsg(capture, &message, 0);
         ret->vlan = 0;
