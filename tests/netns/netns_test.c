@@ -98,6 +98,16 @@ void netns_test_add(Suite *suite, const char *name, const TTest *test)
         suite_add_tcase(suite, test_case);
 }
 
+void netns_test_add_loop(Suite *suite, const char *name, const TTest *test, int from, int to)
+{
+        TCase *test_case = tcase_create(name);
+
+        tcase_add_checked_fixture(test_case, set_up, tear_down);
+        tcase_set_timeout(test_case, 60);
+        tcase_add_loop_test(test_case, test, from, to);
+        suite_add_tcase(suite, test_case);
+}
+
 /* Runs `command` (NULL: nothing) in a process and in namespaces of its own. */
 static bool succeeds_in_namespaces(const char *command)
 {

@@ -27,6 +27,9 @@ extern struct vswitch_netlink *netns_netlink;
 /* Adds `test` to a case of its own with the fixture: namespaces, loopback up, netns_netlink open. */
 void netns_test_add(Suite *suite, const char *name, const TTest *test);
 
+/* The same for a test that is run with _i = from ... to - 1. */
+void netns_test_add_loop(Suite *suite, const char *name, const TTest *test, int from, int to);
+
 /* Does this shell command succeed in a namespace of its own? If not, says on stderr that the kernel lacks `what`,
  * and that the tests about it are skipped. */
 bool netns_test_kernel_has(const char *what, const char *command);

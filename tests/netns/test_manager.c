@@ -1,0 +1,779 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The whole daemon in one process, against a modelled NIC, a modelled libvirt and the kernel's real links: what the
+ * core decides arrives in the tables in the right order, events and hook calls become facts, and a daemon that ends at
+ * any point and starts again brings everything to the same end.
+ *
+ * The modelled guest drives its VF when the test says so (drive_guest), so the question "does every kind of sender
+ * reach the guest now" can be asked at any point.
+ */
+
+#include "src/daemon/log.h"
+#include "src/daemon/manager.h"
+#include "tests/netns/netns_test.h"
+#include "tests/unit/fake_guests.h"
+#include "tests/unit/modelled_nic.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define UUID "11111111-2222-3333-4444-555555555555"
+#define MAC  "52:54:00:12:34:56"
+
+#define DOMAIN_XML(devices)                                                                                            \
+        "<domain type='kvm' id='1'><name>g1</name><uuid>" UUID "</uuid>"                                               \
+        "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"                                                      \
+        "<controller type='pci' index='1' model='pcie-root-port'/>"                                                    \
+        "<interface type='bridge'><mac address='" MAC "'/><source bridge='br0'/><target dev='tap0'/>"                  \
+        "<model type='virtio'/><teaming type='persistent'/><alias name='ua-net0'/></interface>" devices                \
+        "</devices></domain>"
+
+/* The VF as the other host's guest has it: at an address that this host may use for something else. */
+#define VF_OF_ANOTHER_HOST                                                                                             \
+        "<hostdev mode='subsystem' type='pci' managed='no'><source>"                                                   \
+        "<address domain='0x0000' bus='0x07' slot='0x10' function='0x0'/></source>"                                    \
+        "<teaming type='transient' persistent='ua-net0'/><alias name='ua-vf-net0'/>"                                   \
+        "<address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></hostdev>"
+
+static char *uplinks[] = { (char[]){ "up0" } };
+static struct config_switch config_switch = {
+        .name = (char[]){ "br0" },
+        .bridge = (char[]){ "br0" },
+        .uplinks = uplinks,
+        .uplinks_count = 1,
+        .iov = true,
+};
+static struct config config = {
+        .switches = &config_switch,
+        .switches_count = 1,
+        .guest_driver_timeout_usec = 60 * USEC_PER_SEC,
+        .unplug_timeout_usec = 60 * USEC_PER_SEC,
+        .lease_timeout_usec = 60 * USEC_PER_SEC,
+        .back_off_usec = 60 * USEC_PER_SEC,
+};
+
+static char directory[] = "/tmp/vswitch-test-XXXXXX";
+static char socket_path[64];
+static sd_event *loop;
+static struct manager *manager;
+static struct modelled_pf *pf;
+static struct modelled_switch *software_switch;
+static struct vswitch_mac mac;
+static int tap;
+
+/* ---- the stage ---- */
+
+static void start_daemon(void)
+{
+        const struct manager_options options = {
+                .config = &config,
+                .softswitch_driver = &modelled_switch_driver,
+                .pf_driver = &modelled_pf_driver,
+                .runtime_directory = directory,
+                .control_socket = socket_path,
+        };
+        struct vswitch_error error = { 0 };
+        int r = manager_new(loop, &options, &manager, &error);
+
+        ck_assert_msg(r == 0, "%s", vswitch_error_text(&error, r));
+}
+
+static void stop_daemon(void)
+{
+        manager_free(manager);
+        manager = NULL;
+}
+
+static void begin(void)
+{
+        log_open(getenv("VSWITCH_TEST_DEBUG") != NULL);
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(socket_path, sizeof(socket_path), "%s/control", directory);
+        netns_run("ip link add br0 type bridge");
+        netns_run("ip link set br0 up");
+        netns_add_veth("up0", "wire", "br0");
+        netns_add_veth("tap0", "guest", "br0");
+        tap = netns_ifindex("tap0");
+        mac = netns_mac(MAC);
+        modelled_nic_reset();
+        pf = modelled_pf_add("up0", netns_ifindex("up0"), 2);
+        snprintf(pf->pf.kernel_driver, sizeof(pf->pf.kernel_driver), "igb");
+        software_switch = modelled_switch_add("br0", netns_ifindex("br0"));
+        /* Unbound VFs: a netdev that the kernel does not have would make them foreign. */
+        for (size_t i = 0; i < pf->vf_count; i++) {
+                pf->vfs[i].identity.driver[0] = '\0';
+                pf->vfs[i].identity.netdev[0] = '\0';
+        }
+        fake_guests_reset();
+        fake_guests_set_unplug(FAKE_UNPLUG_NEVER);
+        ck_assert_int_ge(sd_event_new(&loop), 0);
+        start_daemon();
+}
+
+static void end(void)
+{
+        stop_daemon();
+        sd_event_unref(loop);
+        netns_run("rm -r %s", directory);
+}
+
+static struct manager_nic *nic(void)
+{
+        return manager ? nics_find(manager, UUID, "ua-net0") : NULL;
+}
+
+static enum failover_situation situation(void)
+{
+        return nic() ? nic()->decision.situation : FAILOVER_SITUATION_ABSENT;
+}
+
+/* The guest has opened, or let go of, the VF that it has. */
+static void drive_guest(bool up)
+{
+        const struct guest_vf *vf = fake_guests_find_vf(UUID, "ua-vf-net0");
+
+        if (vf && modelled_vf_find(vf->address))
+                modelled_vf_find(vf->address)->vectors = up ? 3 : 0;
+}
+
+static void run_until(bool (*condition)(void), const char *what)
+{
+        uint64_t deadline = manager_now(manager) + 10 * USEC_PER_SEC;
+
+        while (!condition()) {
+                ck_assert_int_ge(sd_event_run(loop, 20 * USEC_PER_MSEC), 0);
+                ck_assert_msg(manager_now(manager) < deadline, "never: %s (rule %s)", what,
+                              nic() ? nic()->decision.rule : "no NIC");
+        }
+}
+
+#define RUN_UNTIL(condition) run_until(condition, #condition)
+
+static void settle(void)
+{
+        fake_guests_settle(loop);
+}
+
+static bool is_on_vf(void)
+{
+        return situation() == FAILOVER_SITUATION_ON_VF;
+}
+
+static bool is_offering(void)
+{
+        return situation() == FAILOVER_SITUATION_OFFERING && nic()->facts.attached == FAILOVER_YES;
+}
+
+static bool is_withdrawing(void)
+{
+        return situation() == FAILOVER_SITUATION_WITHDRAWING;
+}
+
+static bool is_withdrawn(void)
+{
+        return situation() == FAILOVER_SITUATION_WITHDRAWN;
+}
+
+static bool is_synthetic(void)
+{
+        return situation() == FAILOVER_SITUATION_SYNTHETIC && !nic()->claim;
+}
+
+static bool is_gone(void)
+{
+        return nic() == NULL;
+}
+
+/* Every kind of sender reaches the guest on the path that it listens to. */
+static void expect_reachable(void)
+{
+        const struct guest_vf *vf = fake_guests_find_vf(UUID, "ua-vf-net0");
+        const struct modelled_vf *modelled = vf ? modelled_vf_find(vf->address) : NULL;
+
+        for (int sender = 0; sender < MODELLED_SENDER_MAX; sender++)
+                ck_assert_msg(modelled_guest_receives(pf, software_switch, tap, modelled, &mac,
+                                                      (enum modelled_sender) sender),
+                              "sender %d does not reach the guest (rule %s)", sender, nic()->decision.rule);
+}
+
+/* No table has the MAC, every VF is as it was, nothing is on disk. */
+static void expect_nothing_left(void)
+{
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        ck_assert_uint_eq(software_switch->pin_count, 0);
+        ck_assert_uint_eq(software_switch->rule_count, 0);
+        for (size_t i = 0; i < pf->vf_count; i++) {
+                ck_assert(vswitch_mac_is_zero(&pf->vfs[i].attributes.mac));
+                ck_assert_str_eq(pf->vfs[i].identity.driver, "");
+        }
+        ck_assert_str_eq(netns_output("ls %s/claims %s/nics | grep json || true", directory, directory), "");
+}
+
+static void start_guest(void)
+{
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        settle();
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+}
+
+static void start_guest_on_vf(void)
+{
+        start_guest();
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        drive_guest(true);
+        expect_reachable();
+        RUN_UNTIL(is_on_vf);
+        settle();
+        expect_reachable();
+}
+
+static void ask(bool acquire)
+{
+        const struct control_caller caller = { .connection = 7, .description = "the test" };
+        struct vswitch_error error = { 0 };
+        int r = acquire ? provider_table.nic_acquire(manager, UUID, "ua-net0", &caller, &error)
+                        : provider_table.nic_release(manager, UUID, "ua-net0", CONTROL_HOLD_UNTIL_ACQUIRE, &caller,
+                                                     &error);
+
+        ck_assert_msg(r == 0, "%s", vswitch_error_text(&error, r));
+}
+
+static void let_go(void)
+{
+        drive_guest(false);
+        expect_reachable();
+        RUN_UNTIL(is_withdrawn);
+        expect_reachable();
+        ck_assert(fake_guests_unplug(UUID, "ua-vf-net0"));
+}
+
+/* ---- the ordinary life ---- */
+
+START_TEST(a_guest_gets_a_vf_and_gives_it_back)
+{
+        begin();
+        start_guest_on_vf();
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        ck_assert_uint_eq(software_switch->rule_count, 0);
+        ck_assert_str_eq(pf->vfs[0].identity.driver, "vfio-pci");
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        expect_reachable();
+        let_go();
+        RUN_UNTIL(is_synthetic);
+        expect_reachable();
+        ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_HELD);
+        ck_assert(vswitch_mac_is_zero(&pf->vfs[0].attributes.mac));
+        ask(true);
+        RUN_UNTIL(is_offering);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(a_guest_waits_until_it_accepts_standby)
+{
+        begin();
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        RUN_UNTIL(is_synthetic);
+        settle();
+        ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_GUEST_NOT_READY);
+        expect_reachable();
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        RUN_UNTIL(is_offering);
+        end();
+}
+END_TEST
+
+START_TEST(a_reset_serves_both_paths_until_the_guest_is_back)
+{
+        begin();
+        start_guest_on_vf();
+        fake_guests_emit(UUID, GUEST_EVENT_RESET, NULL, NULL);
+        drive_guest(false);
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        end();
+}
+END_TEST
+
+START_TEST(a_guest_without_a_driver_loses_the_vf_again)
+{
+        config.guest_driver_timeout_usec = 50 * USEC_PER_MSEC;
+        begin();
+        start_guest();
+        RUN_UNTIL(is_offering);
+        RUN_UNTIL(is_withdrawn);
+        ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_GUEST_DRIVER_MISSING);
+        expect_reachable();
+        ck_assert(fake_guests_unplug(UUID, "ua-vf-net0"));
+        RUN_UNTIL(is_synthetic);
+        expect_reachable();
+        end();
+}
+END_TEST
+
+static bool was_refused(void)
+{
+        return is_on_vf() && nic()->decision.reason == FAILOVER_REASON_UNPLUG_REFUSED;
+}
+
+START_TEST(a_guest_that_keeps_its_vf_stays_reachable)
+{
+        config.unplug_timeout_usec = 50 * USEC_PER_MSEC;
+        begin();
+        start_guest_on_vf();
+        ask(false);
+        RUN_UNTIL(was_refused);
+        ck_assert_uint_eq(fake_guests_count(FAKE_DETACH), 2);
+        expect_reachable();
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        end();
+}
+END_TEST
+
+static bool attach_failed(void)
+{
+        return is_synthetic() && nic()->facts.failure == FAILOVER_REASON_ATTACH_FAILED;
+}
+
+START_TEST(libvirt_that_refuses_leaves_the_guest_as_it_was)
+{
+        begin();
+        fake_guests_fail(FAKE_ATTACH, -EIO, "internal error: no");
+        start_guest();
+        RUN_UNTIL(attach_failed);
+        expect_reachable();
+        ck_assert_str_eq(pf->vfs[0].identity.driver, "");
+        ck_assert_uint_eq(software_switch->rule_count, 0);
+        end();
+}
+END_TEST
+
+START_TEST(a_kernel_that_refuses_the_copy_rule_keeps_the_guest_synthetic)
+{
+        begin();
+        software_switch->copy_error = -EOPNOTSUPP;
+        start_guest();
+        RUN_UNTIL(is_synthetic);
+        settle();
+        ck_assert_uint_eq(fake_guests_count(FAKE_ATTACH), 0);
+        expect_reachable();
+        end();
+}
+END_TEST
+
+START_TEST(libvirt_going_away_changes_nothing)
+{
+        unsigned writes;
+
+        begin();
+        start_guest_on_vf();
+        writes = pf->writes + software_switch->writes;
+        fake_guests_down("libvirtd was stopped");
+        settle();
+        expect_reachable();
+        fake_guests_up();
+        settle();
+        RUN_UNTIL(is_on_vf);
+        ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
+        end();
+}
+END_TEST
+
+/* ---- migration ---- */
+
+START_TEST(a_guest_that_leaves_is_out_of_all_tables_when_it_stops)
+{
+        begin();
+        start_guest_on_vf();
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        RUN_UNTIL(is_withdrawing);
+        expect_reachable();
+        drive_guest(false);
+        RUN_UNTIL(is_withdrawn);
+        expect_reachable();
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "active");
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        settle();
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_HANDED_OVER);
+        ck_assert_uint_eq(software_switch->pin_count, 0);
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        ck_assert(vswitch_mac_is_zero(&pf->vfs[0].attributes.mac));
+        fake_guests_end(UUID, "stopped/migrated");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(a_cancelled_migration_ends_on_the_vf)
+{
+        begin();
+        start_guest_on_vf();
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        settle();
+        drive_guest(false);
+        RUN_UNTIL(is_withdrawn);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "cancelled");
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        end();
+}
+END_TEST
+
+START_TEST(a_handover_that_fails_is_undone_and_announced)
+{
+        unsigned announcements;
+
+        begin();
+        start_guest_on_vf();
+        announcements = software_switch->announcements;
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        settle();
+        drive_guest(false);
+        RUN_UNTIL(is_withdrawn);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "device");
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        settle();
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_HANDED_OVER);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        ck_assert_uint_eq(software_switch->announcements, announcements + 1);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        end();
+}
+END_TEST
+
+struct hook_answer {
+        bool given;
+        char xml[4096];
+        char refused[1024];
+};
+
+static void on_hook_answer(void *token, const char *xml, const char *refuse)
+{
+        struct hook_answer *answer = token;
+
+        ck_assert(!answer->given);
+        answer->given = true;
+        snprintf(answer->xml, sizeof(answer->xml), "%s", xml ? xml : "");
+        snprintf(answer->refused, sizeof(answer->refused), "%s", refuse ? refuse : "");
+}
+
+static void announce_guest(struct hook_answer *answer)
+{
+        *answer = (struct hook_answer){ 0 };
+        provider_table.hook(manager, "g1", "migrate", "begin", "-", DOMAIN_XML(VF_OF_ANOTHER_HOST), on_hook_answer,
+                            answer);
+        settle();
+        ck_assert(answer->given);
+}
+
+START_TEST(a_guest_that_arrives_finds_a_vf)
+{
+        struct hook_answer answer;
+
+        begin();
+        announce_guest(&answer);
+        ck_assert_str_eq(answer.refused, "");
+        ck_assert_ptr_nonnull(strstr(answer.xml, "bus=\"0x01\" slot=\"0x10\" function=\"0x0\"/></source>"));
+        ck_assert_ptr_null(strstr(answer.xml, "0x07"));
+        ck_assert_str_eq(pf->vfs[0].identity.driver, "vfio-pci");
+        ck_assert(vswitch_mac_is_zero(&pf->vfs[0].attributes.mac));
+
+        fake_guests_start(answer.xml, GUEST_INCOMING);
+        settle();
+        ck_assert_uint_eq(software_switch->pin_count, 0);
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        settle();
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_ARRIVING);
+        ck_assert_uint_eq(software_switch->announcements, 1);
+        expect_reachable();
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        ck_assert(!nic()->claim->leased);
+        end();
+}
+END_TEST
+
+START_TEST(a_guest_that_arrives_without_a_vf_is_announced_too)
+{
+        begin();
+        fake_guests_start(DOMAIN_XML(""), GUEST_INCOMING);
+        settle();
+        ck_assert_uint_eq(software_switch->announcements, 0);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "completed");
+        settle();
+        ck_assert_uint_eq(software_switch->announcements, 1);
+        ck_assert_uint_eq(software_switch->pin_count, 1);
+        end();
+}
+END_TEST
+
+START_TEST(a_host_without_a_free_vf_refuses_with_the_way_out)
+{
+        struct hook_answer answer;
+
+        begin();
+        config_switch.reserve_vfs = 2;
+        announce_guest(&answer);
+        ck_assert_str_eq(answer.xml, "");
+        ck_assert_ptr_nonnull(strstr(answer.refused, "vswitch migrate g1"));
+        ck_assert_ptr_nonnull(strstr(answer.refused, "vswitch nic release g1 --hold"));
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(a_lease_ends_when_the_guest_does_not_come)
+{
+        struct hook_answer answer;
+
+        config.lease_timeout_usec = 100 * USEC_PER_MSEC;
+        begin();
+        announce_guest(&answer);
+        ck_assert_str_eq(answer.refused, "");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(a_lease_ends_when_the_incoming_guest_dies)
+{
+        struct hook_answer answer;
+
+        begin();
+        announce_guest(&answer);
+        fake_guests_start(answer.xml, GUEST_INCOMING);
+        settle();
+        fake_guests_end(UUID, "stopped/failed");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+/* ---- holds ---- */
+
+START_TEST(a_hold_ends_with_its_connection)
+{
+        const struct control_caller caller = { .connection = 7, .description = "the test" };
+
+        begin();
+        start_guest_on_vf();
+        ck_assert_int_eq(provider_table.nic_release(manager, UUID, "ua-net0", CONTROL_HOLD_CONNECTION, &caller, NULL),
+                         0);
+        RUN_UNTIL(is_withdrawing);
+        let_go();
+        RUN_UNTIL(is_synthetic);
+        provider_table.caller_gone(manager, 8);
+        settle();
+        ck_assert(is_synthetic());
+        provider_table.caller_gone(manager, 7);
+        RUN_UNTIL(is_offering);
+        end();
+}
+END_TEST
+
+START_TEST(a_hold_until_acquire_survives_a_restart)
+{
+        begin();
+        start_guest_on_vf();
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        let_go();
+        RUN_UNTIL(is_synthetic);
+        stop_daemon();
+        start_daemon();
+        RUN_UNTIL(is_synthetic);
+        settle();
+        ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_HELD);
+        end();
+}
+END_TEST
+
+/* ---- ends and starts of the daemon ---- */
+
+/* Brings whatever state there is to its end: the guest drives the VF that it has, or lets it go. */
+static void play_until(bool (*condition)(void), bool guest_drives)
+{
+        uint64_t deadline = manager_now(manager) + 10 * USEC_PER_SEC;
+        unsigned asked = fake_guests_count(FAKE_DETACH);
+
+        while (!condition()) {
+                ck_assert_int_ge(sd_event_run(loop, 20 * USEC_PER_MSEC), 0);
+                if (guest_drives)
+                        drive_guest(true);
+                else if (fake_guests_count(FAKE_DETACH) > asked || is_withdrawn()) {
+                        drive_guest(false);
+                        if (is_withdrawn())
+                                fake_guests_unplug(UUID, "ua-vf-net0");
+                }
+                ck_assert_msg(manager_now(manager) < deadline, "does not converge (rule %s)",
+                              nic() ? nic()->decision.rule : "no NIC");
+        }
+}
+
+static void expect_quiet_restart(void)
+{
+        unsigned writes = pf->writes + software_switch->writes;
+
+        stop_daemon();
+        start_daemon();
+        settle();
+        ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
+}
+
+/* _i: after how many turns of the event loop the daemon ends. */
+START_TEST(a_daemon_that_ends_during_an_acquire_finishes_it_after_the_start)
+{
+        begin();
+        start_guest();
+        for (int turn = 0; turn < _i; turn++)
+                sd_event_run(loop, USEC_PER_MSEC);
+        stop_daemon();
+        start_daemon();
+        play_until(is_on_vf, true);
+        settle();
+        expect_reachable();
+        expect_quiet_restart();
+        ck_assert(is_on_vf());
+        end();
+}
+END_TEST
+
+START_TEST(a_daemon_that_ends_during_a_release_finishes_it_after_the_start)
+{
+        begin();
+        start_guest_on_vf();
+        ask(false);
+        for (int turn = 0; turn < _i; turn++) {
+                sd_event_run(loop, USEC_PER_MSEC);
+                if (turn == _i / 2)
+                        drive_guest(!is_withdrawing());
+        }
+        stop_daemon();
+        start_daemon();
+        play_until(is_synthetic, false);
+        settle();
+        expect_reachable();
+        expect_quiet_restart();
+        ck_assert(is_synthetic());
+        fake_guests_end(UUID, "stopped/destroyed");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(a_guest_that_ended_while_no_daemon_ran_leaves_nothing)
+{
+        begin();
+        start_guest_on_vf();
+        stop_daemon();
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        start_daemon();
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(a_lost_record_is_made_good)
+{
+        begin();
+        start_guest_on_vf();
+        stop_daemon();
+        netns_run("rm %s/claims/*.json %s/nics/*.json", directory, directory);
+        start_daemon();
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(a_full_disk_stops_new_moves_only)
+{
+        begin();
+        /* A file where the directory was: no claim can be written. */
+        netns_run("rmdir %s/claims && touch %s/claims", directory, directory);
+        start_guest();
+        RUN_UNTIL(is_synthetic);
+        settle();
+        ck_assert_int_eq(nic()->facts.failure, FAILOVER_REASON_CLAIM_FAILED);
+        expect_reachable();
+        ck_assert_uint_eq(fake_guests_count(FAKE_ATTACH), 0);
+        end();
+}
+END_TEST
+
+#define ADD(test) netns_test_add(suite, #test, test)
+
+int main(void)
+{
+        Suite *suite = suite_create("manager");
+
+        ADD(a_guest_gets_a_vf_and_gives_it_back);
+        ADD(a_guest_waits_until_it_accepts_standby);
+        ADD(a_reset_serves_both_paths_until_the_guest_is_back);
+        ADD(a_guest_without_a_driver_loses_the_vf_again);
+        ADD(a_guest_that_keeps_its_vf_stays_reachable);
+        ADD(libvirt_that_refuses_leaves_the_guest_as_it_was);
+        ADD(a_kernel_that_refuses_the_copy_rule_keeps_the_guest_synthetic);
+        ADD(libvirt_going_away_changes_nothing);
+        ADD(a_guest_that_leaves_is_out_of_all_tables_when_it_stops);
+        ADD(a_cancelled_migration_ends_on_the_vf);
+        ADD(a_handover_that_fails_is_undone_and_announced);
+        ADD(a_guest_that_arrives_finds_a_vf);
+        ADD(a_guest_that_arrives_without_a_vf_is_announced_too);
+        ADD(a_host_without_a_free_vf_refuses_with_the_way_out);
+        ADD(a_lease_ends_when_the_guest_does_not_come);
+        ADD(a_lease_ends_when_the_incoming_guest_dies);
+        ADD(a_hold_ends_with_its_connection);
+        ADD(a_hold_until_acquire_survives_a_restart);
+        ADD(a_guest_that_ended_while_no_daemon_ran_leaves_nothing);
+        ADD(a_lost_record_is_made_good);
+        ADD(a_full_disk_stops_new_moves_only);
+        netns_test_add_loop(suite, "acquire, ended anywhere",
+                            a_daemon_that_ends_during_an_acquire_finishes_it_after_the_start, 0, 40);
+        netns_test_add_loop(suite, "release, ended anywhere",
+                            a_daemon_that_ends_during_a_release_finishes_it_after_the_start, 0, 40);
+        return netns_test_run(suite);
+}
