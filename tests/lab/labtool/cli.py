@@ -251,8 +251,7 @@ def _parser():
     daemon.set_defaults(run=cmd_daemon)
 
     probe = commands.add_parser("probe", help="measure frame loss (probe/probe.py)", add_help=False)
-    probe.add_argument("arguments", nargs=argparse.REMAINDER)
-    probe.set_defaults(run=cmd_probe)
+    probe.set_defaults(run=cmd_probe, arguments=[])
     return parser
 
 
@@ -263,7 +262,11 @@ def _interrupted(signum, _frame):
 def main(argv):
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, _interrupted)
-    args = _parser().parse_args(argv)
+    # The probe has options of its own, which argparse would take for unknown ones of the lab's.
+    own, rest = (argv[:1], argv[1:]) if argv[:1] == ["probe"] else (argv, [])
+    args = _parser().parse_args(own)
+    if rest:
+        args.arguments = rest
     try:
         return args.run(args) or 0
     except LabError as err:
