@@ -49,7 +49,7 @@ void control_free(struct control *control)
                 endpoint_free(control->endpoints);
         system_bus_free(system_bus);
         listener_free(control->listener);
-        sd_event_source_disable_unref(control->reaper);
+        sd_event_source_disable_unref(control->afterwards);
         views_clear(&control->views);
         sd_event_unref(control->loop);
         free(control);

@@ -10,7 +10,7 @@
  * connection. Its holds end then, as if it had died.
  *
  * An endpoint is never freed inside its own callbacks: it is *doomed* (closed, silent) and freed by a deferred
- * event source of the server.
+ * event source of the server, which does what must be done outside of them.
  */
 
 #include "src/control/server.h"
@@ -23,30 +23,37 @@
 #define SIGNALS_QUEUED_MAX 1024
 #define ANSWERS_QUEUED_MAX 64
 
-static int reap(sd_event_source *source, void *userdata)
+static int on_afterwards(sd_event_source *source, void *userdata)
 {
         struct control *control = userdata;
         struct endpoint *next;
 
         for (struct endpoint *endpoint = control->endpoints; endpoint; endpoint = next) {
                 next = endpoint->next;
+                while (endpoint->fresh && !endpoint->doomed && sd_bus_process(endpoint->bus, NULL) > 0)
+                        ;
+                endpoint->fresh = false;
                 if (endpoint->doomed)
                         endpoint_free(endpoint);
         }
         return 0;
 }
 
+static void do_afterwards(struct control *control)
+{
+        /* Out of memory: done another time, it does no harm meanwhile. */
+        if (!control->afterwards && sd_event_add_defer(control->loop, &control->afterwards, on_afterwards, control) < 0)
+                return;
+        sd_event_source_set_enabled(control->afterwards, SD_EVENT_ONESHOT);
+}
+
 void endpoint_doom(struct endpoint *endpoint)
 {
-        struct control *control = endpoint->control;
-
         if (endpoint->doomed)
                 return;
         endpoint->doomed = true;
         sd_bus_close(endpoint->bus);
-        if (!control->reaper && sd_event_add_defer(control->loop, &control->reaper, reap, control) < 0)
-                return; /* out of memory: freed at the end, it does no harm meanwhile */
-        sd_event_source_set_enabled(control->reaper, SD_EVENT_ONESHOT);
+        do_afterwards(endpoint->control);
 }
 
 static size_t queued(struct endpoint *endpoint)
@@ -79,6 +86,17 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret
         return 1;
 }
 
+/* A client may send its first call together with the end of the authentication. sd-bus has read it then, but waits
+ * for the socket to become readable before it looks at it (seen with 252): so it is made to look once. */
+static int on_connected(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)
+{
+        struct endpoint *endpoint = userdata;
+
+        endpoint->fresh = true;
+        do_afterwards(endpoint->control);
+        return 0;
+}
+
 static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)
 {
         endpoint_doom(userdata);
@@ -103,10 +121,15 @@ int endpoint_new(struct control *control, sd_bus *bus, const struct control_call
 
         r = sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
                                       "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, endpoint);
+        if (r >= 0 && caller)
+                r = sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
+                                              "org.freedesktop.DBus.Local", "Connected", on_connected, NULL, endpoint);
         if (r >= 0)
                 r = sd_bus_add_filter(bus, NULL, on_message, endpoint);
         if (r >= 0)
                 r = objects_add(endpoint);
+        if (r >= 0 && caller)
+                r = bus_driver_add(endpoint);
         if (r >= 0)
                 r = sd_bus_attach_event(bus, control->loop, CONTROL_EVENT_PRIORITY);
         if (r < 0)

@@ -62,7 +62,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
         if (r < 0)
                 return 0;
         TAKE_FD(client);
-        if (sd_bus_set_server(bus, true, id) < 0 || sd_bus_negotiate_fds(bus, false) < 0 || sd_bus_start(bus) < 0)
+        if (sd_bus_set_server(bus, true, id) < 0 || sd_bus_negotiate_fds(bus, false) < 0 ||
+            sd_bus_set_connected_signal(bus, true) < 0 || sd_bus_start(bus) < 0)
                 return 0;
 
         caller.connection = ++control->last_connection;

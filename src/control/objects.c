@@ -176,6 +176,14 @@ static int found(struct endpoint *endpoint, int result, void **ret_found)
         return result;
 }
 
+static uint64_t round_of(const struct control *control)
+{
+        uint64_t round = 0;
+
+        sd_event_get_iteration(control->loop, &round);
+        return round;
+}
+
 static int find_manager(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                         sd_bus_error *ret_error)
 {
@@ -212,7 +220,9 @@ static int find_pf(sd_bus *bus, const char *path, const char *interface, void *u
         r = sd_bus_path_decode_many(path, PROTOCOL_PF_PATH, &name);
         if (r <= 0)
                 return r;
-        return found(endpoint, views_find_pf(&control->views, control->provider, control->model, name), ret_found);
+        return found(endpoint,
+                     views_find_pf(&control->views, control->provider, control->model, name, round_of(control)),
+                     ret_found);
 }
 
 static int find_nic(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
@@ -266,12 +276,17 @@ static int add_switch_path(const struct control_switch *view, void *userdata)
         return paths_add(userdata, path);
 }
 
-static int add_pf_path(const struct control_pf *view, void *userdata)
+static int add_pf_paths(struct control *control, struct paths *paths)
 {
-        char *path = NULL;
+        int r = views_read_pfs(&control->views, control->provider, control->model, round_of(control));
 
-        sd_bus_path_encode_many(&path, PROTOCOL_PF_PATH, view->name);
-        return paths_add(userdata, path);
+        for (size_t i = 0; r >= 0 && i < control->views.pfs_count; i++) {
+                char *path = NULL;
+
+                sd_bus_path_encode_many(&path, PROTOCOL_PF_PATH, control->views.pfs[i].name);
+                r = paths_add(paths, path);
+        }
+        return r;
 }
 
 static int add_nic_path(const struct control_nic *view, void *userdata)
@@ -292,7 +307,7 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 
         r = provider->switches(model, add_switch_path, &paths);
         if (r >= 0)
-                r = provider->pfs(model, add_pf_path, &paths);
+                r = add_pf_paths(endpoint->control, &paths);
         if (r >= 0)
                 r = provider->nics(model, add_nic_path, &paths);
         if (r < 0)

@@ -26,7 +26,7 @@ struct control {
         struct system_bus *system_bus;
         struct endpoint *endpoints;
         size_t endpoints_count;
-        sd_event_source *reaper;      /* frees doomed endpoints outside of their own callbacks */
+        sd_event_source *afterwards;  /* what endpoints need done outside of their own callbacks */
         struct hook_call *hook_calls; /* not answered yet */
 
         /* Copies of the views that sd-bus is showing right now: its getters run after the provider's iteration. */
@@ -38,7 +38,8 @@ struct endpoint {
         struct control *control;
         sd_bus *bus;
         bool is_system_bus;
-        bool doomed;                  /* closed; waits for the reaper */
+        bool doomed;                  /* closed; freed afterwards */
+        bool fresh;                   /* has just been authenticated */
         struct control_caller caller; /* private socket: who is at the other end */
         char description[64];
         struct peer *peers; /* system bus: the senders that have asked for a change */
@@ -78,6 +79,9 @@ void peer_describe(struct control_caller *caller, char *buffer, size_t size);
 
 /* objects.c: the object tree. */
 int objects_add(struct endpoint *endpoint);
+
+/* bus_driver.c: what D-Bus tools expect of a bus, for the private socket. */
+int bus_driver_add(struct endpoint *endpoint);
 
 /* methods.c: what the changing methods do once the caller is known. */
 int methods_acquire(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);

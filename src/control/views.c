@@ -93,6 +93,16 @@ static void clear_pf(struct control_pf *pf)
         *pf = (struct control_pf){};
 }
 
+static void clear_pfs(struct views *views)
+{
+        for (size_t i = 0; i < views->pfs_count; i++)
+                clear_pf(&views->pfs[i]);
+        free(views->pfs);
+        views->pfs = NULL;
+        views->pfs_count = 0;
+        views->pf = (struct control_pf){};
+}
+
 static void clear_nic(struct control_nic *nic)
 {
         free_strings(nic, nic_strings, ELEMENTS(nic_strings));
@@ -103,7 +113,7 @@ void views_clear(struct views *views)
 {
         clear_status(&views->status);
         clear_switch(&views->switch_);
-        clear_pf(&views->pf);
+        clear_pfs(views);
         clear_nic(&views->nic);
 }
 
@@ -186,34 +196,60 @@ static int copy_vfs(const struct control_pf *from, struct control_pf *to)
         return 0;
 }
 
-static int match_pf(const struct control_pf *view, void *userdata)
+static int add_pf(const struct control_pf *view, void *userdata)
 {
-        const struct search *search = userdata;
-        _cleanup_(clear_pf) struct control_pf copy = {};
+        struct views *views = userdata;
+        _cleanup_(clear_pf) struct control_pf copy = *view;
+        struct control_pf *pfs;
         int r;
 
-        if (strcmp(view->name, search->name) != 0)
-                return 0;
-        copy = *view;
         copy.uplink_filters = NULL;
         copy.vfs = NULL;
         copy.vfs_count = 0;
         r = copy_strings(&copy, pf_strings, ELEMENTS(pf_strings));
-        if (r >= 0)
-                r = copy_uplink_filters(view->uplink_filters, &copy.uplink_filters);
+        if (r < 0)
+                return r; /* it left no strings */
+        r = copy_uplink_filters(view->uplink_filters, &copy.uplink_filters);
         if (r >= 0)
                 r = copy_vfs(view, &copy);
         if (r < 0)
                 return r;
-        search->views->pf = copy;
+        pfs = reallocarray(views->pfs, views->pfs_count + 1, sizeof(*pfs));
+        if (!pfs)
+                return -ENOMEM;
+        views->pfs = pfs;
+        pfs[views->pfs_count++] = copy;
         copy = (struct control_pf){};
-        return 1;
+        return 0;
 }
 
-int views_find_pf(struct views *views, const struct control_provider *provider, void *model, const char *name)
+int views_read_pfs(struct views *views, const struct control_provider *provider, void *model, uint64_t round)
 {
-        clear_pf(&views->pf);
-        return provider->pfs(model, match_pf, &(struct search){ .views = views, .name = name });
+        int r;
+
+        if (views->pfs && views->pfs_round == round)
+                return 0;
+        clear_pfs(views);
+        views->pfs_round = round;
+        r = provider->pfs(model, add_pf, views);
+        if (r < 0)
+                clear_pfs(views);
+        return r;
+}
+
+int views_find_pf(struct views *views, const struct control_provider *provider, void *model, const char *name,
+                  uint64_t round)
+{
+        int r = views_read_pfs(views, provider, model, round);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < views->pfs_count; i++)
+                if (strcmp(views->pfs[i].name, name) == 0) {
+                        views->pf = views->pfs[i];
+                        return 1;
+                }
+        return 0;
 }
 
 static int match_nic(const struct control_nic *view, void *userdata)

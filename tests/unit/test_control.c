@@ -362,8 +362,7 @@ START_TEST(a_daemon_that_dies_is_noticed)
 }
 END_TEST
 
-/* A raw connection that authenticates and then never reads. */
-static int stuck_client(const char *handshake)
+static int raw_connection(void)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -371,24 +370,61 @@ static int stuck_client(const char *handshake)
         snprintf(address.sun_path, sizeof(address.sun_path), "%s", server.socket);
         ck_assert_int_eq(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         ck_assert_int_eq(send(fd, "", 1, 0), 1);
-        ck_assert_int_eq(send(fd, handshake, strlen(handshake), 0), (ssize_t) strlen(handshake));
         return fd;
 }
+
+static void raw_send(int fd, const char *bytes, size_t size)
+{
+        ck_assert_int_eq(send(fd, bytes, size, 0), (ssize_t) size);
+}
+
+/* "AUTH EXTERNAL 30\r\n" */
+static void raw_authenticate(int fd)
+{
+        char line[64] = "AUTH EXTERNAL ", uid[16];
+
+        snprintf(uid, sizeof(uid), "%u", getuid());
+        for (size_t i = 0; uid[i]; i++)
+                snprintf(line + strlen(line), 3, "%02hhx", (unsigned char) uid[i]);
+        strcat(line, "\r\n");
+        raw_send(fd, line, strlen(line));
+}
+
+/* libdbus and GLib do that; sd-bus's own client does not. */
+START_TEST(the_first_call_may_come_with_the_authentication)
+{
+        static const char ping[] = "BEGIN\r\n"
+                                   "l\1\0\1\0\0\0\0\1\0\0\0M\0\0\0\1\1o\0\15\0\0\0/org/vswitch1\0\0\0"
+                                   "\2\1s\0\31\0\0\0org.freedesktop.DBus.Peer\0\0\0\0\0\0\0"
+                                   "\3\1s\0\4\0\0\0Ping\0\0\0";
+        char answer[256];
+        int fd;
+
+        start(&(struct model_options){});
+        fd = raw_connection();
+        raw_authenticate(fd);
+        ck_assert_int_gt(recv(fd, answer, sizeof(answer), 0), 0);
+        ck_assert_int_eq(strncmp(answer, "OK ", 3), 0);
+        raw_send(fd, ping, sizeof(ping));
+        ck_assert_int_gt(recv(fd, answer, sizeof(answer), 0), 0);
+        ck_assert_int_eq(answer[0], 'l');
+        ck_assert_int_eq(answer[1], 2); /* a method's return */
+        close(fd);
+        model_stop(&server);
+}
+END_TEST
 
 START_TEST(a_stuck_client_loses_its_connection_and_nothing_else)
 {
         _cleanup_(client_freep) struct client *client = NULL;
-        char handshake[64], uid[16], hex[33] = "";
         _cleanup_json_ json_t *root = NULL;
         uint64_t begin;
         int fd;
 
         start(&(struct model_options){ .chatty_msec = 1 });
-        snprintf(uid, sizeof(uid), "%u", getuid());
-        for (size_t i = 0; uid[i]; i++)
-                snprintf(hex + 2 * i, 3, "%02hhx", (unsigned char) uid[i]);
-        snprintf(handshake, sizeof(handshake), "AUTH EXTERNAL %s\r\nBEGIN\r\n", hex);
-        fd = stuck_client(handshake);
+        fd = raw_connection();
+        raw_authenticate(fd);
+        raw_send(fd, "BEGIN\r\n", 7);
 
         /* Dropped after some seconds of events; others are served all the time. */
         client = connected();
@@ -412,8 +448,10 @@ START_TEST(a_client_that_never_authenticates_is_served_nothing)
 
         /* More connections than are taken: the rest is closed at once, and there is room again when they go. */
         start(&(struct model_options){});
-        for (size_t i = 0; i < 80; i++)
-                fds[i] = stuck_client("AUTH NONSENSE\r\n");
+        for (size_t i = 0; i < 80; i++) {
+                fds[i] = raw_connection();
+                (void) send(fds[i], "AUTH NONSENSE\r\n", 15, MSG_NOSIGNAL);
+        }
         for (size_t i = 0; i < 80; i++)
                 close(fds[i]);
         ck_assert(model_wait_until(server.seen->gone >= 60));
@@ -504,6 +542,7 @@ int main(void)
         tcase_add_test(tests, nobody_there);
         tcase_add_test(tests, a_stopped_daemon_costs_no_more_than_the_bound);
         tcase_add_test(tests, a_daemon_that_dies_is_noticed);
+        tcase_add_test(tests, the_first_call_may_come_with_the_authentication);
         tcase_add_test(tests, a_stuck_client_loses_its_connection_and_nothing_else);
         tcase_add_test(tests, a_client_that_never_authenticates_is_served_nothing);
         tcase_add_test(tests, hook_answers);
