@@ -5,6 +5,7 @@
  * verb prints is compared with the files in test_cli_golden/; VSWITCH_TEST_REGENERATE=1 writes them anew.
  */
 
+#include "src/cli/cli.h"
 #include "src/control/cleanup.h"
 #include "src/control/client.h"
 #include "test_cli_run.h"
@@ -264,6 +265,40 @@ START_TEST(monitor_follows)
 }
 END_TEST
 
+/* Every verb and option that the program has is in its documentation. */
+START_TEST(everything_is_documented)
+{
+        const char *const help[] = { "--help", NULL };
+        char document[65536], wanted[64];
+        FILE *file = fopen(VSWITCH_TEST_DOCUMENT, "re");
+        struct run run;
+        size_t length;
+        char *line;
+
+        ck_assert_ptr_nonnull(file);
+        length = fread(document, 1, sizeof(document) - 1, file);
+        document[length] = '\0';
+        fclose(file);
+        for (size_t i = 0; i < CLI_OPTION_COUNT; i++) {
+                snprintf(wanted, sizeof(wanted), "--%s", cli_options[i].name);
+                ck_assert_msg(strstr(document, wanted) != NULL, "%s is not documented", wanted);
+        }
+        run = run_cli("", help);
+        line = strstr(run.output, "Verbs:\n");
+        ck_assert_ptr_nonnull(line);
+        for (line = strchr(line, '\n') + 1; strncmp(line, "  ", 2) == 0; line = strchr(line, '\n') + 1) {
+                char *end = line + 2;
+
+                while (*end == ' ' || (*end >= 'a' && *end <= 'z'))
+                        end++;
+                while (end[-1] == ' ')
+                        end--;
+                snprintf(wanted, sizeof(wanted), "`%.*s", (int) (end - line - 2), line + 2);
+                ck_assert_msg(strstr(document, wanted) != NULL, "%s is not documented", wanted + 1);
+        }
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("cli");
@@ -280,6 +315,7 @@ int main(void)
         tcase_add_test(tests, a_daemon_that_hangs_is_unreachable);
         tcase_add_test(tests, the_daemon_goes_while_it_is_waited_for);
         tcase_add_loop_test(tests, monitor_follows, 0, 2);
+        tcase_add_test(tests, everything_is_documented);
         suite_add_tcase(suite, tests);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);
