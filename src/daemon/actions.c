@@ -78,9 +78,10 @@ static int work_bind(void *userdata, struct vswitch_error *error)
         struct call *call = userdata;
         int r = 0;
 
+        /* A function without a reset of its own is left with what the settings say. */
         if (call->reset)
                 r = call->pf->driver->reset(call->pf, call->vf_address, error);
-        return r < 0 ? r : call->pf->driver->bind(call->pf, call->vf_address, call->driver, error);
+        return r < 0 && r != -EOPNOTSUPP ? r : call->pf->driver->bind(call->pf, call->vf_address, call->driver, error);
 }
 
 static void fail(struct manager_nic *nic, enum failover_reason reason, const char *sentence)

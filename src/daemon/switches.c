@@ -113,9 +113,22 @@ static int find_uplink(struct manager_switch *nic_switch, int bridge_ifindex, st
         return r;
 }
 
+/* A worker thread may be binding or resetting a VF by this instance. */
+static bool pf_is_in_use(const struct manager_switch *nic_switch)
+{
+        const struct manager_nic *nic;
+
+        TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
+                if (nic->nic_switch == nic_switch &&
+                    (nic->facts.call == FAILOVER_CALL_PREPARE || nic->facts.call == FAILOVER_CALL_RESTORE))
+                        return true;
+        return false;
+}
+
+/* Such an instance stays until the daemon ends; that a PF vanishes in these milliseconds is rare enough. */
 static void drop_uplink(struct manager_switch *nic_switch)
 {
-        if (nic_switch->pf)
+        if (nic_switch->pf && !pf_is_in_use(nic_switch))
                 nic_switch->pf->driver->close(nic_switch->pf);
         nic_switch->pf = NULL;
         nic_switch->uplink = (struct vswitch_link){ 0 };
