@@ -14,9 +14,9 @@ static int not_found(struct cli *cli, const json_t *root, const char *what, cons
         const json_t *daemon = json_object_get(root, "daemon");
 
         if (!json_is_true(json_object_get(daemon, "libvirt_connected")))
-                return cli_fail(cli, CLI_NOT_FOUND, "%s \"%s\" is not known; vswitchd has no connection to libvirt: %s",
+                return cli_fail(cli, CLI_NOT_FOUND, "there is no %s \"%s\" here; vswitchd hears nothing of libvirt: %s",
                                 what, name, table_text(daemon, "libvirt_sentence"));
-        return cli_fail(cli, CLI_NOT_FOUND, "%s \"%s\" is not known here; `vswitch nic list` shows what is", what,
+        return cli_fail(cli, CLI_NOT_FOUND, "there is no %s \"%s\" here; `vswitch nic list` shows what there is", what,
                         name);
 }
 
