@@ -1,0 +1,211 @@
+"""The lab as scenarios use it: hosts, guests, paths, daemons.
+
+Where a NIC's frames go is read from the kernel's tables, not asked of the daemon:
+that is what is under test.
+"""
+import contextlib
+import json
+import shlex
+import subprocess
+from dataclasses import dataclass
+
+from checktool.collect import lab_hosts
+from labtool import guests, hosts
+from labtool.addresses import BRIDGE, Guest, Host
+from labtool.base import LabError, run, wait_for
+
+G1, G2 = Guest(1), Guest(2)
+LOG = "/var/log/vswitchd.log"
+CONFIG = "/etc/vswitch/vswitch.conf"
+DEBUG = "--debug"
+# Emulated hosts are slow, and never the same twice: these are for "never", not for "late".
+MOVE_SECONDS = 60
+MIGRATION_SECONDS = 180
+VF, SYNTHETIC, ABSENT, MOVING = "on a VF", "on the synthetic path", "in no table", "moving"
+
+
+class Failure(Exception):
+    """The product did not do what the scenario asks; the sentence goes to the user."""
+
+
+def expect(condition, sentence):
+    if not condition:
+        raise Failure(sentence)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A host and what scenarios need to know of it."""
+    host: Host
+    pf: str
+    vfs: int
+
+    @property
+    def name(self):
+        return self.host.name
+
+    @property
+    def uri(self):
+        return f"qemu+ssh://{self.name}/system"
+
+    def ssh(self, script, check=True, timeout=60):
+        return hosts.ssh(self.host, script, check=check, timeout=timeout)
+
+    def out(self, script, timeout=60):
+        return self.ssh(script, timeout=timeout).stdout.strip()
+
+    def background(self, script):
+        """Starts a script there; its output is read from the process' stdout."""
+        process = subprocess.Popen(hosts.ssh_argv(self.host) + [f"bash -c {shlex.quote(script)}"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True, errors="replace")
+        return process
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command on a host ended."""
+    code: int
+    text: str
+
+
+class Bench:
+    """What a scenario gets.  `undo` is unwound when it ends, before the leftover check."""
+
+    def __init__(self, lab, undo):
+        vfs = {h["name"]: h["vfs"] for h in lab["hosts"]}
+        self.nodes = {host.name: Node(host, pf, vfs[host.name]) for host, pf in lab_hosts()}
+        self.undo = undo
+        self.notes = []
+
+    @property
+    def h1(self):
+        return self.nodes["h1"]
+
+    @property
+    def h2(self):
+        return self.nodes["h2"]
+
+    def note(self, text):
+        """Something for the report, whether the scenario passes or not."""
+        self.notes.append(text)
+
+    # ---- guests and paths ----
+
+    def where(self, guest=G1):
+        """The node that a guest runs on, or None."""
+        host = guests.where(guest, [n.host for n in self.nodes.values()])
+        return self.nodes[host.name] if host else None
+
+    def path(self, node, guest=G1):
+        """Where the tables of a host lead the guest's frames."""
+        return path_of(node.out(_tables_script(node, guest)), node.pf, guest.tap)
+
+    def await_path(self, node, path, seconds=MOVE_SECONDS, guest=G1):
+        wait_for(f"{guest.name} {path} on {node.name} (it is {self.path(node, guest)})",
+                 lambda: self.path(node, guest) == path, seconds)
+
+    def stop_guests(self):
+        running = {name for n in self.nodes.values() for name in n.out("virsh -q list --all --name").split()}
+        for name in sorted(running):
+            guests.stop(guests.named(name), [n.host for n in self.nodes.values()])
+
+    def start_guest(self, guest, node, variant="teaming"):
+        guests.start(guest, node.host, variant, [n.host for n in self.nodes.values()])
+
+    def ready(self, path=VF):
+        """g1 alone, on h1, on the path wanted; daemons with their usual settings everywhere."""
+        for node in self.nodes.values():
+            self.run_daemon(node)
+        names = {n.name: n.out("virsh -q list --name").split() for n in self.nodes.values()}
+        if names != {n: [G1.name] if n == self.h1.name else [] for n in names}:
+            self.stop_guests()
+            self.start_guest(G1, self.h1)
+        if self.h1.vfs and self.path(self.h1) != VF:
+            self.succeed(self.h1, "vswitch nic acquire g1")
+        if path == SYNTHETIC:
+            self.succeed(self.h1, "vswitch nic release g1 --hold")
+            self.undo.callback(self._end_hold)
+        self.await_path(self.h1, path)
+
+    def _end_hold(self):
+        """A hold is not for the next scenario."""
+        node = self.where()
+        if node and node.vfs and self.path(node) == SYNTHETIC:
+            node.ssh("vswitch nic acquire g1", check=False)
+
+    # ---- commands ----
+
+    def command(self, node, command, timeout=MIGRATION_SECONDS):
+        """Runs a command that may fail, bounded."""
+        done = node.ssh(f"exec 2>&1; timeout -k 5 {timeout} {command}", check=False, timeout=timeout + 30)
+        return Answer(done.returncode, done.stdout.strip())
+
+    def succeed(self, node, command, timeout=MIGRATION_SECONDS):
+        answer = self.command(node, command, timeout)
+        expect(answer.code == 0, f"{node.name}: `{command}` ended with {answer.code}: {answer.text}")
+        return answer.text
+
+    def nic(self, node, guest=G1):
+        """What the daemon says of the guest's NIC."""
+        shown = json.loads(self.succeed(node, f"vswitch --json nic list {guest.name}"))
+        return shown["nics"][0]
+
+    # ---- the daemon ----
+
+    def run_daemon(self, node, arguments=DEBUG):
+        """Makes it run with these arguments, and serve."""
+        running = node.ssh("tr '\\0' ' ' < /proc/$(cat /run/lab-vswitchd.pid)/cmdline", check=False).stdout.strip()
+        if running != f"vswitchd {arguments}".strip():
+            node.ssh(f"VSWITCHD_ARGS={shlex.quote(arguments)} lab-daemon restart", timeout=90)
+        self.await_daemon(node)
+
+    def await_daemon(self, node, seconds=30):
+        """Waits until the daemon has heard from libvirt what runs there."""
+        def serves():
+            answer = self.command(node, "vswitch --json status", 20)
+            return answer.code == 0 and json.loads(answer.text)["daemon"]["libvirt_connected"]
+        wait_for(f"the daemon on {node.name} to be in touch with libvirt", serves, seconds)
+
+    def log_size(self, node):
+        return int(node.out(f"stat -c %s {LOG} 2>/dev/null || echo 0"))
+
+    def log_since(self, node, size):
+        return node.out(f"tail -c +{size + 1} {LOG}")
+
+
+def _tables_script(node, guest):
+    return (f"bridge fdb show | grep -i '^{guest.mac} '; "
+            f"tc filter show dev {node.pf} ingress | grep -q dst_mac && echo COPIES; true")
+
+
+def path_of(tables, pf, tap):
+    """From the lines of the forwarding tables that concern one MAC."""
+    pins = {line.split()[2] for line in tables.splitlines() if "sticky" in line and "master" in line}
+    filtered = any(" self" in line and f"dev {pf} " in line for line in tables.splitlines())
+    if "COPIES" in tables.split():
+        return MOVING
+    return {(frozenset({pf}), False): VF, (frozenset({tap}), True): SYNTHETIC,
+            (frozenset(), False): ABSENT}.get((frozenset(pins), filtered), MOVING)
+
+
+@contextlib.contextmanager
+def killed_at_end(process):
+    """A background process does not outlive the block."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def lab_command(*arguments, timeout=900):
+    """Runs tests/lab/lab."""
+    from labtool.paths import LAB
+    done = run([LAB / "lab", *arguments], check=False, timeout=timeout)
+    if done.returncode:
+        raise LabError(f"lab {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
+
+
+__all__ = ["ABSENT", "Answer", "BRIDGE", "Bench", "CONFIG", "Failure", "G1", "G2", "LOG", "MIGRATION_SECONDS",
+           "MOVE_SECONDS", "MOVING", "Node", "SYNTHETIC", "VF", "expect", "killed_at_end", "lab_command"]

@@ -1,0 +1,75 @@
+"""kill -9 of the daemon: traffic goes on, and after the restart everything converges."""
+import re
+
+from labtool.base import wait_for
+
+from . import strace
+from .bench import DEBUG, LOG, SYNTHETIC, VF, expect
+from .traffic import Traffic
+
+_KILLED_GAP = 1.0
+# Follows the log from a point on, so that it does not matter who is quicker.
+_KILLER = """
+dir=$(mktemp -d); mkfifo $dir/log
+tail -c +{begin} -F {log} > $dir/log 2>/dev/null & follower=$!
+timeout 60 grep -q -m1 '{line}' < $dir/log && kill -9 $(cat /run/lab-vswitchd.pid) && echo killed
+kill $follower; rm -r $dir
+"""
+
+
+def kill9_on_vf(bench):
+    """Killed while the guest is on its VF; nothing is lost, and a second restart writes nothing."""
+    bench.ready()
+    with Traffic(bench) as traffic:
+        traffic.await_replies()
+        bench.h1.ssh("lab-daemon kill")
+        traffic.await_replies(count=20)
+        bench.run_daemon(bench.h1)
+        bench.await_path(bench.h1, VF)
+        traffic.await_replies(count=20)
+        expect(bench.nic(bench.h1)["situation"] == "on-vf", "after the restart the daemon does not see the VF path")
+    traffic.expect_gap_below(_KILLED_GAP)
+    _restart_without_a_write(bench)
+
+
+def _restart_without_a_write(bench):
+    with strace.from_start(bench, bench.h1) as trace:
+        bench.await_daemon(bench.h1)
+        wait_for("the daemon to know where the guest is",
+                 lambda: bench.nic(bench.h1)["situation"] == "on-vf", 30)
+    found = trace.result()
+    expect(not found.netlink_writes, f"a restart with nothing to do wrote to the kernel: {found.netlink_writes}")
+    expect(not found.sysfs_writes, f"a restart with nothing to do wrote to sysfs: {found.sysfs_writes}")
+    bench.note(f"a restart with nothing to do: {found.netlink_reads} netlink reads, no writes")
+
+
+def kill9_in_acquire(bench):
+    """Killed while a VF is being prepared and offered."""
+    bench.ready(SYNTHETIC)
+    _kill_at(bench, "prepare VF", "vswitch nic acquire g1 --no-wait", VF)
+
+
+def kill9_in_release(bench):
+    """Killed when the guest has just been asked to let go of its VF."""
+    bench.ready()
+    # Nobody ends the hold: it was asked for, so it is kept over the crash.
+    _kill_at(bench, "ask guest to unplug", "vswitch nic release g1 --hold --no-wait", SYNTHETIC)
+    bench.succeed(bench.h1, "vswitch nic acquire g1")
+    bench.await_path(bench.h1, VF)
+
+
+def _kill_at(bench, line, command, path):
+    size = bench.log_size(bench.h1)
+    killer = bench.h1.background(_KILLER.format(line=line, begin=size + 1, log=LOG))
+    with Traffic(bench) as traffic:
+        traffic.await_replies()
+        bench.succeed(bench.h1, command)
+        said, _ = killer.communicate(timeout=90)
+        expect("killed" in said, f"the daemon never logged {line!r}: {said}")
+        wait_for("the daemon to be dead", lambda: bench.h1.out("lab-daemon status") == "stopped", 10)
+        last = re.sub(r"^\S+ ", "", bench.log_since(bench.h1, size).splitlines()[-1])
+        bench.note(f"killed at {line!r}; its last words: {last}")
+        traffic.await_replies(count=10)
+        bench.run_daemon(bench.h1, DEBUG)
+        bench.await_path(bench.h1, path)
+        traffic.await_replies()

@@ -1,0 +1,54 @@
+"""One host: a NIC gets a VF, gives it back, and its guest reboots."""
+from labtool.base import wait_for
+
+from .bench import SYNTHETIC, VF, G1, expect
+from .traffic import Traffic
+
+# A guest needs a moment between closing its VF and using its other NIC.
+_GUEST_OWN_GAP = 3
+
+
+def acquire(bench):
+    """A NIC on the synthetic path is moved to a VF while everybody talks to it."""
+    bench.ready(SYNTHETIC)
+    with Traffic(bench) as traffic:
+        traffic.await_replies()
+        bench.succeed(bench.h1, "vswitch nic acquire g1")
+        bench.await_path(bench.h1, VF)
+        traffic.await_replies()
+    traffic.expect_gap_below(_GUEST_OWN_GAP)
+
+
+def release(bench):
+    """A NIC leaves its VF, stays away as long as it is held, and gets one again."""
+    bench.ready()
+    with Traffic(bench) as traffic:
+        traffic.await_replies()
+        bench.succeed(bench.h1, "vswitch nic release g1 --hold")
+        bench.await_path(bench.h1, SYNTHETIC)
+        traffic.await_replies()
+        nic = bench.nic(bench.h1)
+        expect(nic["held"] and nic["reason"] == "held", f"a held NIC says so, but not this one: {nic}")
+        bench.succeed(bench.h1, "vswitch nic acquire g1")
+        bench.await_path(bench.h1, VF)
+        traffic.await_replies()
+    traffic.expect_gap_below(_GUEST_OWN_GAP)
+
+
+def guest_reboot(bench):
+    """A guest is reset while it is on a VF; it can be reached again, and is on a VF again."""
+    bench.ready()
+    boots = _boots(bench)
+    with Traffic(bench) as traffic:
+        traffic.await_replies()
+        bench.succeed(bench.h1, "virsh -q reset g1")
+        wait_for("the guest to boot again", lambda: _boots(bench) > boots, 120)
+        traffic.await_replies(seconds=60)
+        bench.await_path(bench.h1, VF)
+        traffic.await_replies()
+
+
+def _boots(bench):
+    """How often the guest's init has finished, by its console."""
+    log = f"/var/log/libvirt/qemu/{G1.name}-serial.log"
+    return int(bench.h1.out(f"grep -c 'GUEST READY' {log} || true"))

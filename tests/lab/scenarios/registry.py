@@ -1,0 +1,43 @@
+"""The scenarios' names.  They run in this order."""
+from dataclasses import dataclass
+from typing import Callable
+
+from . import bad_input, crashes, failures, idle, migrations, moves
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    run: Callable
+    main: bool = False          # part of the short set that CI runs
+    no_sriov: bool = False      # needs a lab whose h2 has a NIC without SR-IOV
+
+    @property
+    def summary(self):
+        return self.run.__doc__.strip().splitlines()[0]
+
+
+ALL = [
+    Scenario("acquire", moves.acquire, main=True),
+    Scenario("release", moves.release, main=True),
+    Scenario("migrate-plain", migrations.plain, main=True),
+    Scenario("migrate-vswitch", migrations.vswitch, main=True),
+    Scenario("there-and-back", migrations.there_and_back),
+    Scenario("hook-refuses", failures.hook_refuses, main=True),
+    Scenario("destination-qemu-killed", failures.destination_qemu_killed),
+    Scenario("abort-in-setup", failures.abort_in_setup),
+    Scenario("abort-in-wait-unplug", failures.abort_in_wait_unplug),
+    Scenario("abort-in-active", failures.abort_in_active, main=True),
+    Scenario("kill9-on-vf", crashes.kill9_on_vf, main=True),
+    Scenario("kill9-in-acquire", crashes.kill9_in_acquire, main=True),
+    Scenario("kill9-in-release", crashes.kill9_in_release),
+    Scenario("guest-reboot", moves.guest_reboot),
+    Scenario("idle", idle.idle),
+    Scenario("bad-input", bad_input.bad_input, main=True),
+    Scenario("migrate-no-sriov", migrations.no_sriov, no_sriov=True),
+]
+
+
+def named(name):
+    """The scenario of that name, or None."""
+    return next((s for s in ALL if s.name == name), None)
