@@ -70,7 +70,8 @@ struct cli {
         const struct cli_verb *verb;           /* the one that runs */
         const char *options[CLI_OPTION_COUNT]; /* the argument, "" for a flag, NULL when not given */
         const char *socket_path;
-        uint64_t timeout_usec; /* UINT64_MAX: for ever */
+        uint64_t timeout_usec; /* for the end of a move; UINT64_MAX: for ever */
+        uint64_t answer_usec;  /* for an answer of the daemon */
         struct client *client; /* after cli_connect() */
 };
 

@@ -13,8 +13,9 @@
 #include <string.h>
 
 #define TIMEOUT_USEC UINT64_C(180000000)
-/* A daemon that runs answers at once; the bound is for one that hangs. */
-#define ANSWER_USEC UINT64_C(10000000)
+/* A daemon that runs answers at once; the bound is for one that hangs. Who is in a hurry waits less. */
+#define ANSWER_USEC     UINT64_C(10000000)
+#define ANSWER_MIN_USEC UINT64_C(1000000)
 
 int cli_connect(struct cli *cli)
 {
@@ -23,7 +24,7 @@ int cli_connect(struct cli *cli)
 
         if (cli->client)
                 return CLI_OK;
-        r = client_connect(cli->socket_path, ANSWER_USEC, &cli->client, &error);
+        r = client_connect(cli->socket_path, cli->answer_usec, &cli->client, &error);
         if (r == -ETIMEDOUT)
                 return cli_fail(cli, CLI_UNREACHABLE, "%s", error.text);
         return r < 0 ? cli_fail_error(cli, r, &error) : CLI_OK;
@@ -37,7 +38,7 @@ int cli_objects(struct cli *cli, json_t **ret)
         code = cli_connect(cli);
         if (code != CLI_OK)
                 return code;
-        r = client_objects(cli->client, ANSWER_USEC, ret, &error);
+        r = client_objects(cli->client, cli->answer_usec, ret, &error);
         if (r == -ETIMEDOUT)
                 return cli_fail(cli, CLI_UNREACHABLE, "%s", error.text);
         return r < 0 ? cli_fail_error(cli, r, &error) : CLI_OK;
@@ -95,12 +96,15 @@ static int read_common_options(struct cli *cli)
 
         cli->socket_path = cli->options[CLI_SOCKET] ?: getenv("VSWITCH_SOCKET") ?: CONTROL_SOCKET;
         cli->timeout_usec = TIMEOUT_USEC;
+        cli->answer_usec = ANSWER_USEC;
         if (!timeout)
                 return CLI_OK;
         seconds = strtod(timeout, &end);
         if (end == timeout || *end || !(seconds >= 0 && seconds <= 1e9))
                 return cli_fail(cli, CLI_USAGE, "--timeout %s is no number of seconds", timeout);
         cli->timeout_usec = seconds > 0 ? (uint64_t) (seconds * 1e6) : UINT64_MAX;
+        if (cli->timeout_usec < cli->answer_usec)
+                cli->answer_usec = cli->timeout_usec > ANSWER_MIN_USEC ? cli->timeout_usec : ANSWER_MIN_USEC;
         return CLI_OK;
 }
 

@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ANSWER_USEC    UINT64_C(10000000)
 #define RECONNECT_USEC UINT64_C(200000)
 #define TICK_MSEC      500
 #define REPORT_USEC    UINT64_C(5000000) /* between two lines of progress, when it is no terminal */
@@ -65,7 +64,7 @@ static int hold_nics(struct migrate *migrate, struct vswitch_error *error)
         json_array_foreach(migrate->nics, index, nic)
         {
                 r = client_nic_release(migrate->cli->client, table_text(nic, "uuid"), table_text(nic, "alias"),
-                                       CONTROL_HOLD_CONNECTION, ANSWER_USEC, error);
+                                       CONTROL_HOLD_CONNECTION, migrate->cli->answer_usec, error);
                 if (r < 0 && r != -ENOENT)
                         return vswitch_error_prefix(error, r, "%s", table_text(nic, "nic"));
         }
@@ -130,9 +129,9 @@ static int find_nics(struct migrate *migrate)
         size_t index;
         int r;
 
-        r = client_connect(migrate->cli->socket_path, ANSWER_USEC, &migrate->cli->client, &error);
+        r = client_connect(migrate->cli->socket_path, migrate->cli->answer_usec, &migrate->cli->client, &error);
         if (r >= 0)
-                r = client_objects(migrate->cli->client, ANSWER_USEC, &root, &error);
+                r = client_objects(migrate->cli->client, migrate->cli->answer_usec, &root, &error);
         if (r < 0) {
                 client_free(TAKE_PTR(migrate->cli->client));
                 return go_without_daemon(migrate, r == -ETIMEDOUT ? CLI_UNREACHABLE : cli_exit_of(r), error.text);

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ANSWER_USEC UINT64_C(10000000)
-
 static void render(const json_t *json)
 {
         printf("%s: %s\n", table_text(json_object_get(json, "nic"), "nic"), table_text(json, "sentence"));
@@ -88,11 +86,11 @@ static int do_move(struct cli *cli, const char *wanted, bool to_vf)
         move.uuid = table_text(nic, "uuid");
         move.alias = table_text(nic, "alias");
         if (to_vf)
-                r = client_nic_acquire(cli->client, move.uuid, move.alias, ANSWER_USEC, &error);
+                r = client_nic_acquire(cli->client, move.uuid, move.alias, cli->answer_usec, &error);
         else
                 r = client_nic_release(cli->client, move.uuid, move.alias,
                                        cli->options[CLI_HOLD] ? CONTROL_HOLD_UNTIL_ACQUIRE : CONTROL_HOLD_NONE,
-                                       ANSWER_USEC, &error);
+                                       cli->answer_usec, &error);
         if (r < 0)
                 return cli_fail(cli, cli_exit_of(r), "%s: %s", table_text(nic, "nic"), vswitch_error_text(&error, r));
         if (cli->options[CLI_NO_WAIT])

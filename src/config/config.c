@@ -36,7 +36,7 @@ static void list_options(cfg_t *section, char *buffer, size_t size)
                 length += (size_t) snprintf(buffer + length, size - length, "%s%s", length ? ", " : "", option->name);
 }
 
-static void report(cfg_t *section, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void report(cfg_t *section, const char *format, va_list arguments)
 {
         char text[256], known[256];
 

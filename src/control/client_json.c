@@ -163,6 +163,17 @@ static int add_nic_name(json_t **nic)
         return *nic && json_object_update(*nic, properties) >= 0 ? 0 : -ENOMEM;
 }
 
+/* Keeps the list ordered: the same state is always shown in the same way. */
+static int insert(json_t *list, json_t *object)
+{
+        const char *key = json_object_get(object, "nic") ? "nic" : "name";
+        size_t place = json_array_size(list);
+
+        while (place > 0 && strcmp(text_of(json_array_get(list, place - 1), key), text_of(object, key)) > 0)
+                place--;
+        return json_array_insert(list, place, object) < 0 ? -ENOMEM : 0;
+}
+
 /* oa{sa{sv}}: the list in `root` to which the object belongs gets it. */
 static int read_object(sd_bus_message *message, json_t *root)
 {
@@ -192,38 +203,11 @@ static int read_object(sd_bus_message *message, json_t *root)
                         if (strcmp(interface, kinds[i].interface) == 0) {
                                 if (strcmp(interface, PROTOCOL_NIC) == 0 && add_nic_name(&object) < 0)
                                         return -ENOMEM;
-                                if (json_array_append(json_object_get(root, kinds[i].list), object) < 0)
+                                if (insert(json_object_get(root, kinds[i].list), object) < 0)
                                         return -ENOMEM;
                         }
         }
         return r < 0 ? r : sd_bus_message_exit_container(message);
-}
-
-static int compare(const void *a, const void *b)
-{
-        const json_t *left = *(json_t *const *) a, *right = *(json_t *const *) b;
-        const char *key = json_object_get(left, "nic") ? "nic" : "name";
-
-        return strcmp(text_of(left, key), text_of(right, key));
-}
-
-static int sort_list(json_t *root, const char *name)
-{
-        json_t *list = json_object_get(root, name);
-        size_t count = json_array_size(list);
-        _cleanup_free_ json_t **objects = calloc(count + 1, sizeof(*objects));
-        json_t *sorted = json_array();
-
-        if (!objects || !sorted) {
-                json_decref(sorted);
-                return -ENOMEM;
-        }
-        for (size_t i = 0; i < count; i++)
-                objects[i] = json_array_get(list, i);
-        qsort(objects, count, sizeof(*objects), compare);
-        for (size_t i = 0; i < count; i++)
-                json_array_append(sorted, objects[i]);
-        return json_object_set_new(root, name, sorted) < 0 ? -ENOMEM : 0;
 }
 
 static int read_daemon(struct client *client, uint64_t deadline, json_t *root, struct vswitch_error *error)
@@ -259,12 +243,6 @@ static int read_objects(struct client *client, uint64_t deadline, json_t *root, 
                 if (r >= 0)
                         r = sd_bus_message_exit_container(reply);
         }
-        if (r >= 0)
-                r = sort_list(root, "switches");
-        if (r >= 0)
-                r = sort_list(root, "pfs");
-        if (r >= 0)
-                r = sort_list(root, "nics");
         return r < 0 ? unreadable(error, r) : 0;
 }
 

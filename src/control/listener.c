@@ -136,7 +136,10 @@ static int lock_directory(const char *path, struct vswitch_error *error)
         if (!copy)
                 return -ENOMEM;
         directory = dirname(copy);
-        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        /* Whatever the umask is: the group must get as far as the socket. */
+        if (mkdir(directory, 0755) >= 0)
+                (void) chmod(directory, 0755);
+        else if (errno != EEXIST)
                 return vswitch_error_set(error, -errno, "cannot make %s for the control socket: %s", directory,
                                          strerror(errno));
         fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <time.h>
 
-#define RETRY_FIRST_USEC UINT64_C(5000000)
+#define RETRY_FIRST_USEC UINT64_C(2000000)
 #define RETRY_MAX_USEC   UINT64_C(300000000)
 #define RETRY_ACCURACY   UINT64_C(1000000)
 

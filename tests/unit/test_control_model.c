@@ -301,7 +301,7 @@ static void hook(void *m, const char *domain, const char *operation, const char 
 
 static int on_chatter(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        char text[1024];
+        char text[16384];
 
         memset(text, 'x', sizeof(text) - 1);
         text[sizeof(text) - 1] = '\0';
