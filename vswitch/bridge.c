@@ -140,7 +140,7 @@ static int bridge_read_pin(struct softswitch *software_switch, const struct vswi
         struct bridge *bridge = bridge_of(software_switch);
         struct softswitch_pin pin = { .vlan = vlan };
         struct fdb_entry entry;
-        uint16_t filed_under;
+        uint16_t filed_under = 0;
         int r;
 
         r = fdb_vlan(bridge, vlan, &filed_under, error);
@@ -167,7 +167,7 @@ static int bridge_pin(struct softswitch *software_switch, const struct vswitch_m
         char port[VSWITCH_LINK_TEXT_SIZE];
         struct vswitch_error refusal = { 0 };
         struct fdb_entry entry;
-        uint16_t filed_under;
+        uint16_t filed_under = 0;
         int r;
 
         r = fdb_vlan(bridge, vlan, &filed_under, error);
@@ -207,7 +207,7 @@ static int bridge_unpin(struct softswitch *software_switch, const struct vswitch
         char text[VSWITCH_MAC_TEXT_SIZE];
         struct vswitch_error refusal = { 0 };
         struct fdb_entry entry;
-        uint16_t filed_under;
+        uint16_t filed_under = 0;
         int r;
 
         r = fdb_vlan(bridge, vlan, &filed_under, error);

@@ -29,7 +29,7 @@
 
 /* The largest message is a RTM_NEWLINK with VF information: attributes end at 64 KiB each, so this is several
  * times more than any kernel sends. Pages that are never written cost nothing. */
-#define RECEIVE_BUFFER_SIZE (1024 * 1024)
+#define RECEIVE_BUFFER_SIZE ((size_t) 1024 * 1024)
 
 #define SOCKET_BUFFER_SIZE (1024 * 1024)
 
@@ -60,16 +60,12 @@ static int enable_option(int fd, int option)
         return setsockopt(fd, SOL_NETLINK, option, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
-int vswitch_netlink_open(struct vswitch_netlink **ret, struct vswitch_error *error)
+static int set_up(struct vswitch_netlink *netlink, struct vswitch_error *error)
 {
-        _cleanup_(vswitch_netlink_closep) struct vswitch_netlink *netlink = NULL;
         struct timeval timeout = { .tv_sec = RECEIVE_TIMEOUT_SECONDS };
         int fd;
         int r;
 
-        netlink = calloc(1, sizeof(*netlink));
-        if (!netlink)
-                return -ENOMEM;
         netlink->buffer = malloc(RECEIVE_BUFFER_SIZE);
         netlink->socket = nl_socket_alloc();
         if (!netlink->buffer || !netlink->socket)
@@ -94,9 +90,22 @@ int vswitch_netlink_open(struct vswitch_netlink **ret, struct vswitch_error *err
                 return vswitch_error_set(error, r, "cannot set up a netlink socket: %s (Linux 5.0 or newer is needed)",
                                          vswitch_error_text(NULL, r));
         (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+        return 0;
+}
 
+int vswitch_netlink_open(struct vswitch_netlink **ret, struct vswitch_error *error)
+{
+        struct vswitch_netlink *netlink = calloc(1, sizeof(*netlink));
+        int r;
+
+        if (!netlink)
+                return -ENOMEM;
+        r = set_up(netlink, error);
+        if (r < 0) {
+                vswitch_netlink_close(netlink);
+                return r;
+        }
         *ret = netlink;
-        netlink = NULL;
         return 0;
 }
 
@@ -172,7 +181,6 @@ static int fail_in_kernels_words(struct vswitch_error *error, int error_number, 
                                  size_t attributes)
 {
         const char *sentence = NULL;
-        int length;
 
         if (header->nlmsg_flags & NLM_F_ACK_TLVS && header->nlmsg_len > attributes) {
                 const struct nlattr *first = (const struct nlattr *) ((const uint8_t *) header + attributes);
@@ -181,7 +189,7 @@ static int fail_in_kernels_words(struct vswitch_error *error, int error_number, 
                 if (text && nla_len(text) > 0 && strnlen(nla_data(text), (size_t) nla_len(text)) > 0)
                         sentence = nla_data(text);
                 if (sentence) {
-                        length = (int) strnlen(sentence, (size_t) nla_len(text));
+                        int length = (int) strnlen(sentence, (size_t) nla_len(text));
                         if (sentence[length - 1] == '.')
                                 length--;
                         return vswitch_error_set(error, error_number, "%.*s", length, sentence);

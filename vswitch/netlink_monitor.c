@@ -10,16 +10,16 @@
  * anyhow, does so knowing that each notification that follows is newer.
  */
 
-#include "cleanup.h"
 #include "netlink.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <netlink/socket.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
-#define DATAGRAM_SIZE      (256 * 1024)
+#define DATAGRAM_SIZE      ((size_t) 256 * 1024)
 #define SOCKET_BUFFER_SIZE (8 * 1024 * 1024)
 
 struct vswitch_netlink_monitor {
@@ -27,20 +27,11 @@ struct vswitch_netlink_monitor {
         uint8_t *buffer;
 };
 
-static void monitor_closep(struct vswitch_netlink_monitor **monitor)
+static int set_up(struct vswitch_netlink_monitor *monitor, struct vswitch_error *error)
 {
-        vswitch_netlink_monitor_close(*monitor);
-}
-
-int vswitch_netlink_monitor_open(struct vswitch_netlink_monitor **ret, struct vswitch_error *error)
-{
-        _cleanup_(monitor_closep) struct vswitch_netlink_monitor *monitor = NULL;
         int size = SOCKET_BUFFER_SIZE;
         int fd;
 
-        monitor = calloc(1, sizeof(*monitor));
-        if (!monitor)
-                return -ENOMEM;
         monitor->buffer = malloc(DATAGRAM_SIZE);
         monitor->socket = nl_socket_alloc();
         if (!monitor->buffer || !monitor->socket)
@@ -60,9 +51,22 @@ int vswitch_netlink_monitor_open(struct vswitch_netlink_monitor **ret, struct vs
         fd = nl_socket_get_fd(monitor->socket);
         if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
                 (void) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+        return 0;
+}
 
+int vswitch_netlink_monitor_open(struct vswitch_netlink_monitor **ret, struct vswitch_error *error)
+{
+        struct vswitch_netlink_monitor *monitor = calloc(1, sizeof(*monitor));
+        int r;
+
+        if (!monitor)
+                return -ENOMEM;
+        r = set_up(monitor, error);
+        if (r < 0) {
+                vswitch_netlink_monitor_close(monitor);
+                return r;
+        }
         *ret = monitor;
-        monitor = NULL;
         return 0;
 }
 

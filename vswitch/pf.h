@@ -38,6 +38,8 @@ enum pf_vf_attribute {
 
 struct pf_vf_attributes {
         uint32_t valid; /* enum pf_vf_attribute bits */
+        /* Zero: none. A VF that a network driver of the host has shows the address which that driver chose for it;
+         * writing that one back would make it the administrator's, which the VF may not change any more (igb). */
         struct vswitch_mac mac;
         uint16_t vlan;
         uint8_t qos;

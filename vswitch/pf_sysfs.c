@@ -362,7 +362,7 @@ static int set_override(const char *address, const char *driver, struct vswitch_
 /* What could keep the driver from taking the device, said before anything is changed. */
 static int check_bindable(const char *address, const char *driver, struct vswitch_error *error)
 {
-        char group[16];
+        char group[16] = "";
         char path[PATH_MAX];
         int r;
 
@@ -405,7 +405,7 @@ static int unbind(const char *address, const char *driver, struct vswitch_error 
 static int probe(const char *address, const char *driver, struct vswitch_error *error)
 {
         char path[PATH_MAX];
-        char bound[PF_DRIVER_NAME_SIZE];
+        char bound[PF_DRIVER_NAME_SIZE] = "";
         struct vswitch_error refusal = { 0 };
         int probe_result;
         int r;
@@ -427,7 +427,7 @@ static int probe(const char *address, const char *driver, struct vswitch_error *
 
 int pf_sysfs_bind(const char *address, const char *driver, struct vswitch_error *error)
 {
-        char bound[PF_DRIVER_NAME_SIZE];
+        char bound[PF_DRIVER_NAME_SIZE] = "";
         bool keeps_override = pf_sysfs_driver_is_vfio(driver);
         int r;
 

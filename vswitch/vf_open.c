@@ -88,7 +88,7 @@ static bool process_has_open(int proc_fd, const char *pid, const struct vfio_nod
 
 int pf_vf_is_open(const char *vf_address, bool *ret, struct vswitch_error *error)
 {
-        char driver[PF_DRIVER_NAME_SIZE];
+        char driver[PF_DRIVER_NAME_SIZE] = "";
         struct vfio_nodes nodes;
         const struct dirent *entry;
         _cleanup_(vswitch_closedirp) DIR *proc = NULL;

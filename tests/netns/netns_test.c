@@ -217,6 +217,12 @@ void netns_add_veth(const char *end, const char *peer, const char *bridge)
         if (bridge)
                 netns_run("ip link set %s master %s", end, bridge);
         netns_run("ip link set %s up; ip link set %s up", end, peer);
+
+        /* The bridge hears of the carrier from a work queue, and until then the port drops what comes. */
+        for (int i = 0; bridge && !strstr(netns_output("bridge link show dev %s", end), "state forwarding"); i++) {
+                ck_assert_msg(i < 500, "%s does not become a forwarding port of %s", end, bridge);
+                usleep(10 * 1000);
+        }
 }
 
 /*

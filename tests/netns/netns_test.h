@@ -45,7 +45,8 @@ const char *netns_output(const char *format, ...) __attribute__((format(printf, 
 int netns_ifindex(const char *name);
 struct vswitch_mac netns_mac(const char *text);
 
-/* A veth pair, both ends up; with `bridge` != NULL the first end is a port of it. */
+/* A veth pair, both ends up; with `bridge` != NULL the first end is a port of it (which must be up)
+ * and forwards. */
 void netns_add_veth(const char *end, const char *peer, const char *bridge);
 
 /* Frames. They have a local experimental EtherType and a number, so that nothing else is taken for them. */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GUEST     "52:54:00:12:34:56"
 #define NEIGHBOUR "52:54:00:00:00:01"
@@ -33,13 +34,13 @@ static struct softswitch *open_switch(void)
 static struct softswitch_pin read_pin(struct softswitch *software_switch, const char *mac, uint16_t vlan)
 {
         struct vswitch_mac parsed = netns_mac(mac);
-        struct softswitch_pin pin = { .ifindex = -1 };
+        struct softswitch_pin found = { .ifindex = -1 };
         struct vswitch_error error = { 0 };
 
-        ck_assert_msg(software_switch->driver->read_pin(software_switch, &parsed, vlan, &pin, &error) == 0, "%s",
+        ck_assert_msg(software_switch->driver->read_pin(software_switch, &parsed, vlan, &found, &error) == 0, "%s",
                       error.text);
-        ck_assert_uint_eq(pin.vlan, vlan);
-        return pin;
+        ck_assert_uint_eq(found.vlan, vlan);
+        return found;
 }
 
 static void pin(struct softswitch *software_switch, const char *mac, uint16_t vlan, const char *port)
@@ -58,6 +59,16 @@ static void unpin(struct softswitch *software_switch, const char *mac, uint16_t 
 
         ck_assert_msg(software_switch->driver->unpin(software_switch, &parsed, vlan, netns_ifindex(port), &error) == 0,
                       "%s", error.text);
+}
+
+/* A broadcast comes in at the uplink, and the bridge has dealt with it when it arrives at the tap's other end. */
+static void learn_at_uplink(const char *source, uint32_t number)
+{
+        int capture = netns_capture("v1");
+
+        netns_send("w1", "ff:ff:ff:ff:ff:ff", source, 0, number);
+        ck_assert_uint_eq(netns_count(capture, number, NULL), 1);
+        close(capture);
 }
 
 START_TEST(test_open)
@@ -114,7 +125,7 @@ START_TEST(test_learning_does_not_move_a_pin)
         /* The guest is on its tap, and a frame with its address comes in on the uplink: a reflected broadcast, or
          * somebody who pretends. */
         pin(s, GUEST, 0, "v0");
-        netns_send("w1", "ff:ff:ff:ff:ff:ff", GUEST, 0, 1);
+        learn_at_uplink(GUEST, 1);
         ck_assert_int_eq(read_pin(s, GUEST, 0).ifindex, netns_ifindex("v0"));
         ck_assert(read_pin(s, GUEST, 0).sticky);
 
@@ -123,7 +134,7 @@ START_TEST(test_learning_does_not_move_a_pin)
         netns_run("bridge fdb add " NEIGHBOUR " dev v0 master static");
         ck_assert_int_eq(read_pin(s, NEIGHBOUR, 0).ifindex, netns_ifindex("v0"));
         ck_assert(!read_pin(s, NEIGHBOUR, 0).sticky);
-        netns_send("w1", "ff:ff:ff:ff:ff:ff", NEIGHBOUR, 0, 2);
+        learn_at_uplink(NEIGHBOUR, 2);
         ck_assert_int_eq(read_pin(s, NEIGHBOUR, 0).ifindex, netns_ifindex("w0"));
         s->driver->close(s);
 }
@@ -133,7 +144,7 @@ START_TEST(test_pin_replaces_a_learned_entry)
 {
         struct softswitch *s = open_switch();
 
-        netns_send("w1", "ff:ff:ff:ff:ff:ff", GUEST, 0, 1);
+        learn_at_uplink(GUEST, 1);
         ck_assert_ptr_nonnull(strstr(netns_output("bridge fdb show br br0 | grep " GUEST), "dev w0"));
         ck_assert_int_eq(read_pin(s, GUEST, 0).ifindex, 0);
 

@@ -143,7 +143,7 @@ START_TEST(test_monitor_sees_links_neighbours_and_tc)
         ck_assert_int_eq(vswitch_netlink_monitor_read(monitor, count_event, &events), 0);
         ck_assert_uint_eq(events.links, 0);
 
-        netns_run("ip link add br0 type bridge");
+        netns_run("ip link add br0 type bridge; ip link set br0 up");
         netns_add_veth("v0", "v1", "br0");
         netns_run("bridge fdb add 52:54:00:00:00:01 dev v0 master static");
         netns_run("tc qdisc add dev v0 clsact");

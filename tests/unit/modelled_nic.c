@@ -179,34 +179,33 @@ static int model_read_attributes(struct pf *pf, unsigned index, struct pf_vf_att
 /* Copies one attribute. true when that changed something. */
 static bool copy_attribute(struct pf_vf_attributes *to, const struct pf_vf_attributes *from, uint32_t attribute)
 {
-        struct pf_vf_attributes before = *to;
+        struct pf_vf_attributes was = *to;
 
         switch (attribute) {
         case PF_VF_MAC:
                 to->mac = from->mac;
-                break;
+                return !vswitch_mac_equal(&was.mac, &to->mac);
         case PF_VF_VLAN:
                 to->vlan = from->vlan;
                 to->qos = from->qos;
                 to->vlan_protocol = from->vlan_protocol;
-                break;
+                return was.vlan != to->vlan || was.qos != to->qos || was.vlan_protocol != to->vlan_protocol;
         case PF_VF_SPOOF_CHECK:
                 to->spoof_check = from->spoof_check;
-                break;
+                return was.spoof_check != to->spoof_check;
         case PF_VF_TRUST:
                 to->trust = from->trust;
-                break;
+                return was.trust != to->trust;
         case PF_VF_LINK_STATE:
                 to->link_state = from->link_state;
-                break;
+                return was.link_state != to->link_state;
         case PF_VF_RATE:
                 to->min_rate = from->min_rate;
                 to->max_rate = from->max_rate;
-                break;
+                return was.min_rate != to->min_rate || was.max_rate != to->max_rate;
         default:
                 return false;
         }
-        return memcmp(&before, to, sizeof(before)) != 0;
 }
 
 static int model_set_attributes(struct pf *pf, unsigned index, const struct pf_vf_attributes *wanted,

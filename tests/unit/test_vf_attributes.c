@@ -18,7 +18,7 @@ struct builder {
         size_t size;
 };
 
-#define BUILDER_SIZE (1024 * 1024)
+#define BUILDER_SIZE ((size_t) 1024 * 1024)
 
 static void put(struct builder *b, uint16_t type, const void *data, size_t size)
 {
@@ -182,8 +182,8 @@ START_TEST(test_length_that_overflows_to_nothing)
 
         while (attribute->nla_type != IFLA_VFINFO_LIST)
                 attribute = (struct nlattr *) ((uint8_t *) attribute + NLA_ALIGN(attribute->nla_len));
-        for (uint16_t length = 0; length < NLA_HDRLEN; length++) {
-                attribute->nla_len = length;
+        for (int length = 0; length < NLA_HDRLEN; length++) {
+                attribute->nla_len = (uint16_t) length;
                 ck_assert_int_eq(vf_attributes_parse(header, 399, &vf), 0);
         }
         free(b.bytes);
