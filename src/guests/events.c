@@ -18,9 +18,9 @@
 #include <stdio.h>
 
 /* Hands over `event` (may be NULL), and has the domain read again when that is news. With `lifecycle`: event and
- * detail of it. */
-static void happened(struct guests *guests, virDomainPtr dom, struct guest_event *event, const int *lifecycle,
-                     bool is_news)
+ * detail of it. What comes before the connection was told to the daemon is in the list that follows. */
+static void happened(struct guests *guests, virConnectPtr connection, virDomainPtr dom, struct guest_event *event,
+                     const int *lifecycle, bool is_news)
 {
         char uuid[VIR_UUID_STRING_BUFLEN];
         struct message *message = NULL;
@@ -39,6 +39,10 @@ static void happened(struct guests *guests, virDomainPtr dom, struct guest_event
 
         LOCKED(&guests->lock);
 
+        if (!guests->connections || guests->connections->events != connection) {
+                message_free(message);
+                return;
+        }
         if (message)
                 queue_post(&guests->queue, message);
         domain = guests_domain(guests, uuid);
@@ -57,7 +61,7 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr dom, int type, in
         struct guest_event event = { .kind = GUEST_EVENT_LIFECYCLE };
 
         event_lifecycle_words(type, detail, event.detail, sizeof(event.detail));
-        happened(userdata, dom, &event, (const int[]){ type, detail }, true);
+        happened(userdata, connection, dom, &event, (const int[]){ type, detail }, true);
         return 0;
 }
 
@@ -65,14 +69,20 @@ static void on_reboot(virConnectPtr connection, virDomainPtr dom, void *userdata
 {
         struct guest_event event = { .kind = GUEST_EVENT_RESET };
         struct guests *guests = userdata;
+        bool is_double;
 
-        /* libvirt makes this of QEMU's RESET; once is enough. */
-        happened(guests, dom, guests->qemu_callback_id >= 0 ? NULL : &event, NULL, true);
+        {
+                LOCKED(&guests->lock);
+
+                /* libvirt makes this of QEMU's RESET; once is enough. */
+                is_double = guests->connections && guests->connections->qemu_callback_id >= 0;
+        }
+        happened(guests, connection, dom, is_double ? NULL : &event, NULL, true);
 }
 
 static void on_device_added(virConnectPtr connection, virDomainPtr dom, const char *alias, void *userdata)
 {
-        happened(userdata, dom, NULL, NULL, true);
+        happened(userdata, connection, dom, NULL, NULL, true);
 }
 
 static void on_device_removed(virConnectPtr connection, virDomainPtr dom, const char *alias, void *userdata)
@@ -80,7 +90,7 @@ static void on_device_removed(virConnectPtr connection, virDomainPtr dom, const 
         struct guest_event event = { .kind = GUEST_EVENT_DEVICE_REMOVED };
 
         event_alias(alias, false, event.alias);
-        happened(userdata, dom, &event, NULL, true);
+        happened(userdata, connection, dom, &event, NULL, true);
 }
 
 static void on_device_removal_failed(virConnectPtr connection, virDomainPtr dom, const char *alias, void *userdata)
@@ -88,18 +98,18 @@ static void on_device_removal_failed(virConnectPtr connection, virDomainPtr dom,
         struct guest_event event = { .kind = GUEST_EVENT_DEVICE_REMOVAL_FAILED };
 
         event_alias(alias, false, event.alias);
-        happened(userdata, dom, &event, NULL, true);
+        happened(userdata, connection, dom, &event, NULL, true);
 }
 
 static void on_job_completed(virConnectPtr connection, virDomainPtr dom, virTypedParameterPtr parameters, int count,
                              void *userdata)
 {
-        happened(userdata, dom, NULL, NULL, true);
+        happened(userdata, connection, dom, NULL, NULL, true);
 }
 
 static void on_metadata(virConnectPtr connection, virDomainPtr dom, int type, const char *namespace_uri, void *userdata)
 {
-        happened(userdata, dom, NULL, NULL, true);
+        happened(userdata, connection, dom, NULL, NULL, true);
 }
 
 static void on_qemu_event(virConnectPtr connection, virDomainPtr dom, const char *name, long long seconds,
@@ -108,10 +118,10 @@ static void on_qemu_event(virConnectPtr connection, virDomainPtr dom, const char
         struct event_meaning meaning;
 
         event_from_qemu(name, details, &meaning);
-        happened(userdata, dom, meaning.is_event ? &meaning.event : NULL, NULL, meaning.is_news);
+        happened(userdata, connection, dom, meaning.is_event ? &meaning.event : NULL, NULL, meaning.is_news);
 }
 
-int guests_register_events(struct guests *guests, virConnectPtr connection, struct vswitch_error *error)
+int guests_register_events(struct guests *guests, struct connections *connections, struct vswitch_error *error)
 {
         const struct {
                 int id;
@@ -125,40 +135,32 @@ int guests_register_events(struct guests *guests, virConnectPtr connection, stru
                 { VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed) },
                 { VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata) },
         };
-        int r;
+        virConnectPtr connection = connections->events;
 
-        _Static_assert(ARRAY_SIZE(events) <= GUESTS_EVENTS_MAX, "room for all callback ids");
-        guests->callbacks_count = 0;
-        guests->qemu_callback_id = -1;
+        _Static_assert(ARRAY_SIZE(events) <= ARRAY_SIZE(connections->callback_ids), "room for all callback ids");
         for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
                 int id = virConnectDomainEventRegisterAny(connection, NULL, events[i].id, events[i].callback, guests,
                                                           NULL);
 
-                if (id < 0) {
-                        r = libvirt_error_take(connection, error, "libvirt refuses its events");
-                        guests_deregister_events(guests, connection);
-                        return r;
-                }
-                guests->callback_ids[guests->callbacks_count++] = id;
+                if (id < 0)
+                        return libvirt_error_take(connection, error, "libvirt refuses its events");
+                connections->callback_ids[connections->callbacks_count++] = id;
         }
-        guests->qemu_callback_id =
+        connections->qemu_callback_id =
                 virConnectDomainQemuMonitorEventRegister(connection, NULL, event_qemu_names, on_qemu_event, guests,
                                                          NULL, VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX);
-        if (guests->qemu_callback_id < 0) {
-                r = libvirt_error_take(connection, error, "libvirt does not pass on QEMU's events");
-                if (r == -ENOTCONN) {
-                        guests_deregister_events(guests, connection);
-                        return r;
-                }
-        }
+        if (connections->qemu_callback_id < 0 &&
+            libvirt_error_take(connection, error, "libvirt does not pass on QEMU's events") == -ENOTCONN)
+                return -ENOTCONN;
         return 0;
 }
 
-void guests_deregister_events(struct guests *guests, virConnectPtr connection)
+void guests_deregister_events(struct connections *connections)
 {
-        if (guests->qemu_callback_id >= 0)
-                (void) virConnectDomainQemuMonitorEventDeregister(connection, guests->qemu_callback_id);
-        guests->qemu_callback_id = -1;
-        while (guests->callbacks_count > 0)
-                (void) virConnectDomainEventDeregisterAny(connection, guests->callback_ids[--guests->callbacks_count]);
+        if (connections->qemu_callback_id >= 0)
+                (void) virConnectDomainQemuMonitorEventDeregister(connections->events, connections->qemu_callback_id);
+        connections->qemu_callback_id = -1;
+        while (connections->callbacks_count > 0)
+                (void) virConnectDomainEventDeregisterAny(connections->events,
+                                                          connections->callback_ids[--connections->callbacks_count]);
 }

@@ -40,8 +40,6 @@ void guests_unref(struct guests *guests)
         for (unsigned i = 0; i < GUESTS_LANES; i++)
                 lane_destroy(&guests->lanes[i]);
         guests_forget_domains(guests);
-        if (guests->connection)
-                virConnectClose(guests->connection);
         queue_destroy(&guests->queue);
         pthread_mutex_destroy(&guests->lock);
         free(guests->uri);
@@ -54,6 +52,8 @@ static void *lane_thread(void *userdata)
 
         free(userdata);
         lane_work(&start.guests->lanes[start.lane], start.index);
+        if (start.lane == GUESTS_LANE_CONNECT)
+                guests_leave(start.guests);
         guests_unref(start.guests);
         return NULL;
 }
@@ -80,21 +80,25 @@ static int start_thread(struct guests *guests, pthread_t *ret, const char *name,
 
 static int start_lanes(struct guests *guests)
 {
-        static const char *const names[] = {
-                [GUESTS_LANE_READ] = "guests-read",
-                [GUESTS_LANE_REQUEST] = "guests-request",
-                [GUESTS_LANE_RUN] = "guests-run",
+        static const struct {
+                const char *name;
+                unsigned threads;
+        } lanes[] = {
+                [GUESTS_LANE_READ] = { "guests-read", 2 },
+                [GUESTS_LANE_REQUEST] = { "guests-request", 2 },
+                [GUESTS_LANE_RUN] = { "guests-run", 2 },
+                [GUESTS_LANE_CONNECT] = { "guests-connect", 1 },
         };
 
         for (unsigned i = 0; i < GUESTS_LANES; i++)
-                for (unsigned j = 0; j < LANE_THREADS; j++) {
+                for (unsigned j = 0; j < lanes[i].threads; j++) {
                         struct lane_start *start = malloc(sizeof(*start));
                         int r;
 
                         if (!start)
                                 return -ENOMEM;
                         *start = (struct lane_start){ guests, i, j };
-                        r = start_thread(guests, &guests->lane_threads[i][j], names[i], lane_thread, start);
+                        r = start_thread(guests, &guests->lane_threads[i][j], lanes[i].name, lane_thread, start);
                         if (r < 0) {
                                 free(start);
                                 return r;
@@ -179,7 +183,6 @@ int guests_new(sd_event *loop, const char *uri, const struct guests_callbacks *c
         guests->references = 1;
         guests->callbacks = *callbacks;
         guests->userdata = userdata;
-        guests->qemu_callback_id = -1;
         guests->wake_timer = -1;
         pthread_mutex_init(&guests->lock, NULL);
         for (unsigned i = 0; i < GUESTS_LANES; i++) {
@@ -242,11 +245,13 @@ void guests_free(struct guests *guests)
         atomic_store(&guests->stopping, true);
         for (unsigned i = 0; i < GUESTS_LANES; i++)
                 lane_stop(&guests->lanes[i]);
-        guests_wake(guests);
-        is_event_loop_free = join_until(guests->event_thread, deadline);
         for (unsigned i = 0; i < GUESTS_LANES; i++)
                 for (unsigned j = 0; j < LANE_THREADS; j++)
                         join_until(guests->lane_threads[i][j], deadline);
+        /* Last, since calls to libvirt end better while its event loop runs. */
+        atomic_store(&guests->event_loop_stops, true);
+        guests_wake(guests);
+        is_event_loop_free = join_until(guests->event_thread, lane_now() + FREE_BOUND);
 
         sd_event_source_disable_unref(guests->source);
         queue_close(&guests->queue);
@@ -326,7 +331,7 @@ int guests_refresh(struct guests *guests, const char *uuid)
         LOCKED(&guests->lock);
         struct domain *domain;
 
-        if (!guests->connection || guests->lost)
+        if (!guests->connections || guests->lost)
                 return -ENOTCONN; /* everything is listed when it is back */
         if (strlen(uuid) != GUEST_UUID_SIZE - 1)
                 return -EINVAL;

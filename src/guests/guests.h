@@ -4,11 +4,11 @@
 /*
  * Guests as libvirt and QEMU tell them: who is there, with which NICs and VFs, and what happens to them.
  *
- * libvirt calls block for as long as libvirtd likes, so none is made on the event loop. One thread owns the
- * connection and its events, a few workers make the blocking calls; everything they find is handed over by a
- * queue and delivered through the callbacks below on the event loop's thread, in the order in which it was seen.
- * A lost connection is re-made with back-off (modular virtqemud or monolithic libvirtd, whichever answers), and
- * everything is listed again.
+ * libvirt calls block for as long as libvirtd likes, so none is made on the event loop. One thread receives the
+ * events, a few workers make the blocking calls; everything they find is handed over by a queue and delivered
+ * through the callbacks below on the event loop's thread, in the order in which it was seen: a guest is never shown
+ * as it was before an event that has been delivered (unless it changes faster than it can be read). A lost connection is re-made with back-off (modular virtqemud
+ * or monolithic libvirtd, whichever answers), and everything is listed again.
  */
 
 #include "vswitch/error.h"
@@ -113,7 +113,8 @@ struct guests;
 
 /* All callbacks run on the event loop's thread. */
 struct guests_callbacks {
-        /* The connection to libvirt is up (everything will be listed next), or lost (`sentence` says why). */
+        /* The connection to libvirt is up (everything will be listed next; `sentence` says when libvirt passes on no
+         * events of QEMU, else ""), or lost, or still not there (`sentence` says why; said again when that changes). */
         void (*connection)(bool connected, const char *sentence, void *userdata);
         /* Every domain with a QEMU process; whoever is not in the list is off. The guests are owned by the caller of
          * this callback; copy or move them out (set the pointer to NULL). */
@@ -124,22 +125,27 @@ struct guests_callbacks {
         void (*event)(const struct guest_event *event, void *userdata);
 };
 
-/* `uri` NULL: qemu:///system. Starts the threads; a libvirtd that is not there is not an error. */
+/* `uri` NULL: qemu:///system. Starts the threads; a libvirtd that is not there is not an error. libvirt's event loop
+ * belongs to the process: -EBUSY when there is a struct guests already. */
 int guests_new(sd_event *loop, const char *uri, const struct guests_callbacks *callbacks, void *userdata,
                struct guests **ret, struct vswitch_error *error);
-/* Stops the threads (waits for calls that are under way up to a bound). */
+/* Stops the threads (waits for calls that are under way up to a bound). Every open request is answered before it
+ * returns, with its own result when it has one, else with -ECANCELED. Only work of guests_run that still runs then is
+ * not: it goes on using its userdata, which must not be freed. May be called from inside a callback. */
 void guests_free(struct guests *guests);
 void guests_freep(struct guests **guests);
 
-/* Answer to a request below: 0 or -errno with libvirt's words. -ENOTCONN: not connected. -ENOENT: no such domain or
- * device. -ETIMEDOUT: libvirt gave no answer within its own bound. */
+/* Answer to a request below, always later and exactly once (a request that returns an error has none): 0 or -errno
+ * with libvirt's words. -ENOTCONN: not connected, or no more (then it may have been carried out all the same). -ENOENT:
+ * no such domain or device, or not running. -ETIMEDOUT: libvirt gave no answer within its own bound. Requests for one
+ * domain are carried out in their order. */
 typedef void (*guests_done)(int result, const char *sentence, void *userdata);
 
 /* Attaches by XML, live only. Answered when libvirt has (not when the guest uses it). */
 int guests_attach(struct guests *guests, const char *uuid, const char *device_xml, guests_done done, void *userdata);
 /* virDomainDetachDeviceAlias: answered when the guest was *asked*; GUEST_EVENT_DEVICE_REMOVED follows. */
 int guests_detach(struct guests *guests, const char *uuid, const char *alias, guests_done done, void *userdata);
-/* Reads the domain again: `changed` follows (with GUEST_OFF when it is gone). */
+/* Reads the domain again: `changed` follows (with GUEST_OFF when it is gone). -ENOTCONN: `listed` will follow. */
 int guests_refresh(struct guests *guests, const char *uuid);
 
 /* Runs `work` on a worker thread and then `done` on the event loop. For slow sysfs writes too (driver unbind).

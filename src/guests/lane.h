@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * A lane: two threads that work off jobs of one kind. Kinds do not share threads, so reads that wait for a hung
+ * A lane: a thread or two that work off jobs of one kind. Kinds do not share threads, so reads that wait for a hung
  * domain never hold up an attach, and a slow sysfs write holds up neither.
  */
 
@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-#define LANE_THREADS 2
+#define LANE_THREADS 2 /* at most */
 
 struct guests_request;
 

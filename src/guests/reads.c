@@ -114,21 +114,6 @@ static void plan_read(struct guests *guests, struct domain *domain, uint64_t del
                 domain->planned = at;
 }
 
-void guests_note_failure(struct guests *guests, virConnectPtr connection)
-{
-        if (virConnectIsAlive(connection) != 0)
-                return;
-        {
-                LOCKED(&guests->lock);
-
-                if (guests->connection != connection || guests->lost)
-                        return;
-                guests->lost = true;
-                snprintf(guests->lost_sentence, sizeof(guests->lost_sentence), "%s", "the connection to libvirt broke");
-        }
-        guests_wake(guests);
-}
-
 /* Makes the guest of a reading, with what the events have told until now, and plans when to look again. */
 static struct guest *conclude(struct guests *guests, struct domain *domain, struct domain_reading *reading,
                               bool knew_job)
@@ -143,8 +128,14 @@ static struct guest *conclude(struct guests *guests, struct domain *domain, stru
                                           &domain->history);
         guest->outgoing = guest->state != GUEST_OFF && reading->job == GUEST_JOB_OUTGOING;
         domain->is_active = guest->state != GUEST_OFF;
-        if (!domain->is_active)
+        if (!domain->is_active) {
+                /* A transient domain has taken its name with it. */
+                if (guest->name[0] == '\0' && domain->last && domain->last->name) {
+                        free(guest->name);
+                        guest->name = TAKE_POINTER(domain->last->name);
+                }
                 return guest;
+        }
         if (guest->incomplete && domain->last) {
                 struct guest *known;
 
@@ -207,7 +198,7 @@ static void run_read(struct job *job, void *userdata)
 {
         struct read_job *read = (struct read_job *) job;
         struct guests *guests = userdata;
-        _cleanup_(connection_unrefp) virConnectPtr connection = NULL;
+        _cleanup_(guests_give_backp) struct borrowed borrowed = { 0 };
         _cleanup_(domain_reading_clear) struct domain_reading reading = { 0 };
         struct vswitch_error error = { 0 };
         struct domain *domain;
@@ -218,19 +209,20 @@ static void run_read(struct job *job, void *userdata)
                 run_poll(guests, read);
                 return;
         }
-        connection = guests_connection(guests);
+        borrowed = guests_borrow(guests);
         {
                 LOCKED(&guests->lock);
 
                 domain = guests->generation == read->generation ? find_domain(guests, read->uuid) : NULL;
-                if (!connection || connection != guests->connection || !domain)
+                if (!borrowed.connection || borrowed.generation != read->generation || !domain)
                         return;
                 domain->dirty = false;
                 knows_job = domain->history.outgoing;
         }
-        r = domain_read(connection, read->uuid, knows_job ? GUEST_JOB_OUTGOING : GUEST_JOB_UNKNOWN, &reading, &error);
+        r = domain_read(borrowed.connection, read->uuid, knows_job ? GUEST_JOB_OUTGOING : GUEST_JOB_UNKNOWN, &reading,
+                        &error);
         if (r < 0)
-                guests_note_failure(guests, connection);
+                guests_note_failure(&borrowed);
 
         LOCKED(&guests->lock);
 
@@ -312,16 +304,16 @@ static void run_list(struct job *job, void *userdata)
 {
         struct read_job *read = (struct read_job *) job;
         struct guests *guests = userdata;
-        _cleanup_(connection_unrefp) virConnectPtr connection = guests_connection(guests);
+        _cleanup_(guests_give_backp) struct borrowed borrowed = guests_borrow(guests);
         _cleanup_(message_freep) struct message *message = message_new(MESSAGE_LISTED);
         struct vswitch_error error = { 0 };
         int r = -ENOTCONN;
 
-        if (!connection)
+        if (!borrowed.connection || borrowed.generation != read->generation)
                 return;
-        r = message ? list(guests, connection, read->generation, message, &error) : -ENOMEM;
+        r = message ? list(guests, borrowed.connection, read->generation, message, &error) : -ENOMEM;
         if (r < 0)
-                guests_note_failure(guests, connection);
+                guests_note_failure(&borrowed);
 
         LOCKED(&guests->lock);
 

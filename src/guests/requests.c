@@ -51,7 +51,8 @@ static int detach(virConnectPtr connection, virDomainPtr domain, const char *ali
 
 static int with_domain(struct guests *guests, const struct request_job *request, struct vswitch_error *error)
 {
-        _cleanup_(connection_unrefp) virConnectPtr connection = guests_connection(guests);
+        _cleanup_(guests_give_backp) struct borrowed borrowed = guests_borrow(guests);
+        virConnectPtr connection = borrowed.connection;
         _cleanup_(domain_unrefp) virDomainPtr domain = NULL;
         int r;
 
@@ -67,7 +68,7 @@ static int with_domain(struct guests *guests, const struct request_job *request,
         else
                 r = detach(connection, domain, request->text, error);
         if (r < 0)
-                guests_note_failure(guests, connection);
+                guests_note_failure(&borrowed);
         return r;
 }
 

@@ -3,11 +3,11 @@
 /*
  * libvirt's own status file of a running domain, as the source of last resort.
  *
- * virDomainGetXMLDesc waits for the domain's running job (in 11.3; in 9.0 not yet), for up to 30 s; and an incoming
- * migration or a start is a job that lets no query in. So just while a guest arrives, when its taps are to be known
- * before it runs, libvirt cannot be asked. The live definition is in the status file from the moment QEMU is started;
- * libvirt replaces the file as a whole (rename), so it is never half written. The same file serves for a domain whose
- * QEMU hangs.
+ * In some releases of libvirt virDomainGetXMLDesc waits for the domain's running job, up to 30 s (11.3 as released; not
+ * 9.0, and not Debian's 11.3, which has the correction); and an incoming migration or a start is a job that lets no
+ * query in. So just while a guest arrives, when its taps are to be known before it runs, libvirt could not be asked. The
+ * live definition is in the status file from the moment QEMU is started; libvirt replaces the file as a whole (rename),
+ * so it is never half written. The same file serves for a domain whose QEMU hangs.
  *
  * The form is private to libvirt but has kept its shape (<domstatus> around <domain>, <job async=>) since 0.9. When it
  * cannot be read or understood, libvirt is asked after all, and the answer takes as long as it takes.
