@@ -7,8 +7,9 @@
  * libvirt calls block for as long as libvirtd likes, so none is made on the event loop. One thread receives the
  * events, a few workers make the blocking calls; everything they find is handed over by a queue and delivered
  * through the callbacks below on the event loop's thread, in the order in which it was seen: a guest is never shown
- * as it was before an event that has been delivered (unless it changes faster than it can be read). A lost connection is re-made with back-off (modular virtqemud
- * or monolithic libvirtd, whichever answers), and everything is listed again.
+ * as it was before an event that has been delivered (unless it changes faster than it can be read). A lost
+ * connection is re-made with back-off (modular virtqemud or monolithic libvirtd, whichever answers), and everything
+ * is listed again.
  */
 
 #include "vswitch/error.h"
