@@ -33,9 +33,14 @@ static bool has_arrived(const struct move *move, const json_t *nic)
                            : !is(nic, "path", "vf") && !is(nic, "path", "both") && !allocated;
 }
 
-static bool is_at_rest(const json_t *nic)
+static bool is_moving(const json_t *nic)
 {
-        return is(nic, "situation", "synthetic") || is(nic, "situation", "on-vf");
+        static const char *const situations[] = { "preparing", "offering", "withdrawing", "withdrawn", "returning" };
+
+        for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++)
+                if (is(nic, "situation", situations[i]))
+                        return true;
+        return false;
 }
 
 /* What was seen of the move so far. */
@@ -53,7 +58,7 @@ static bool is_given_up(struct progress *progress, const json_t *nic)
         }
         if (progress->was_requested)
                 return true;
-        if (!is_at_rest(nic)) {
+        if (is_moving(nic)) {
                 progress->was_moving = true;
                 return false;
         }

@@ -138,7 +138,9 @@ static int find_nics(struct migrate *migrate)
         }
         json_array_foreach(json_object_get(root, "nics"), index, nic)
         {
-                if (strcmp(table_text(nic, "uuid"), uuid) == 0)
+                /* A VF that libvirt manages is libvirt's to unplug, by the guest's teaming. */
+                if (strcmp(table_text(nic, "uuid"), uuid) == 0 &&
+                    strcmp(table_text(nic, "situation"), "unmanaged") != 0)
                         json_array_append(migrate->nics, (json_t *) nic);
         }
         daemon = json_object_get(root, "daemon");
