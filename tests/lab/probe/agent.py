@@ -9,6 +9,7 @@ import itertools
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from dataclasses import dataclass
@@ -121,6 +122,19 @@ class Agent:
     def noted(self, sender, seconds=30):
         """One byte for each sequence number of a sender."""
         return self._collect(f"frames {sender}", seconds)
+
+    def accepted_at(self, sender, sequences, seconds=30):
+        """{sequence: ms of the guest's clock when it was accepted}, for frames that were.
+
+        Asked for where it matters, not for all frames: it is four times as much as what is noted.
+        """
+        times = {}
+        for sequence in sorted(sequences):
+            if sequence not in times:
+                _, payload = self.ask(f"times {sender} {sequence}", seconds)
+                stamps = struct.unpack(f"<{len(payload) // 4}I", payload)
+                times.update((sequence + i, stamp) for i, stamp in enumerate(stamps))
+        return {sequence: times[sequence] for sequence in sequences if sequence in times}
 
     def log(self, seconds=30):
         return self._collect("events", seconds).decode()

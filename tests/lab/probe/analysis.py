@@ -18,21 +18,27 @@ Who lost it.  Every lost frame is laid to exactly one charge:
     guest     the guest had closed its paths, or dropped the frame itself
     host      a path of the guest's was open, and the host did not feed it
 
-For a frame sent at T let [T, T+D] be the time in which it would have arrived.
+For a frame sent at T let [T, S+D] be the time in which it would have arrived,
+where S is the latest moment at which a capture saw it (T if none did): an
+emulated host may hold a frame for long.
 
  1. `stopped` if that touches the time between the guest's STOP and its RESUME,
     as QEMU's events tell it (mapped from the host's clock; the mapping's
     uncertainty makes the stop longer).  Without such events: between the last
     and the first frame around a jump of the guest's clock.
- 2. Towards the guest: `guest` if there may have been a moment in [T, T+D] in
+ 2. Towards the guest: `guest` if there may have been a moment in [T, S+D] in
     which no path was open (the mapping of the guest's clock leaves each change
     of a path a range; any moment of it is possible).  `guest`, too, if the
-    guest saw the frame on a path that may have been open then: its own kernel
-    dropped it.  Else `host`: a path was open throughout, possibly one that took
-    over from the other without a pause, and the frame did not come by it.
- 3. From the guest: `host` if one and the same path was open throughout
-    [T, T+2D], the way there and back; else `guest`, whose driver may have
-    dropped what it had queued.
+    frame was given to a path that may have been open then: the guest saw it
+    arrive there, or the host put it into the guest's tap and that is where it
+    stayed (the tap's queue is full when the guest is too slow).  Else `host`:
+    a path was open throughout, possibly one that took over from the other
+    without a pause, and the frame was not given to it.
+ 3. From the guest, which remembers when it took the frame: T is that moment, as
+    far as the clocks' mapping tells it, and [T, T+D] the answer's way back.
+    `host` if the guest's kernel took the answer and sent by one and the same
+    path throughout; else `guest`, whose queue was full, which had nothing to
+    send by, or whose driver may have dropped what it had queued.
 
 The tolerance D is the time within which 95 % of this run's answers came back,
 but at least 20 ms and at most 500 ms; it is part of the result
@@ -49,7 +55,7 @@ from dataclasses import dataclass, field
 from . import clocks, guest_events
 from .records import version_of
 
-SEEN_STANDBY, SEEN_PRIMARY, ACCEPTED, DUPLICATES_SHIFT = 1, 2, 4, 4
+SEEN_STANDBY, SEEN_PRIMARY, ACCEPTED, ANSWERED, DUPLICATES_SHIFT = 1, 2, 4, 8, 4
 TOLERANCE_MIN_NS, TOLERANCE_MAX_NS = 20_000_000, 500_000_000
 SWITCHOVER_BEFORE_NS, SWITCHOVER_AFTER_NS = 1_000_000_000, 3_000_000_000
 CLOCK_JUMP_NS = 30_000_000
@@ -89,6 +95,7 @@ class Measurement:
     sent: dict                                      # number -> [ns]
     replies: dict                                   # number -> {sequence: [(ns, guest's ns)]}
     noted: dict                                     # number -> bytes, from the guest
+    accepted_at: dict = field(default_factory=dict) # number -> {sequence: guest's ms}, of what was not answered
     guest_log: str = ""
     captures: list = field(default_factory=list)    # [Capture]
     vm_events: list = None                          # [VmEvent]; None: not watched
@@ -108,6 +115,13 @@ class Loss:
     place: str          # the last one that saw it
 
 
+def unanswered(sent, replies, noted):
+    """{number: [sequence]} of frames that reached the guest and whose answers are lost."""
+    return {number: [sequence for sequence, flags in enumerate(flags_of_all[:len(sent.get(number, ()))])
+                     if flags & ACCEPTED and sequence not in replies.get(number, ())]
+            for number, flags_of_all in noted.items()}
+
+
 class Analysis:
     """The judgement over a measurement; the properties are computed once, in order."""
 
@@ -118,33 +132,41 @@ class Analysis:
             capture.host: clocks.ClockMap(clocks.host_witnesses(measurement.sent, measurement.replies, capture.seen))
             for capture in measurement.captures if capture.host}
         self.tolerance = _tolerance(measurement)
-        self.path_changes = self._place_path_changes()
-        self.stops = self._find_stops()
+        self.path_changes, self.sending_changes = self._place_changes()
+        self.stops, self._hosts = self._find_stops()
         self._places = self._collect_places()
         self.losses = list(self._find_losses())
 
     # --- the guest's time in ours
 
-    def _place_path_changes(self):
-        """[(earliest, latest, synthetic open, VF open)] on our clock."""
-        changes = guest_events.path_changes(guest_events.parse_log(self.m.guest_log))
-        return [((-math.inf, -math.inf) if i == 0 else self.guest_clock.bounds(stamp)) + (synthetic, vf)
-                for i, (stamp, synthetic, vf) in enumerate(changes)]
+    def _place_changes(self):
+        """[(earliest, latest, synthetic open, VF open)] and [(earliest, latest, path for sending)] on our clock."""
+        events = guest_events.parse_log(self.m.guest_log)
+        return [[((-math.inf, -math.inf) if i == 0 else self.guest_clock.bounds(stamp)) + tuple(state)
+                 for i, (stamp, *state) in enumerate(changes)]
+                for changes in (guest_events.path_changes(events), guest_events.sending_changes(events))]
 
     def _find_stops(self):
-        """[(begin, end)] in which the guest did not run."""
+        """[(begin, end)] in which the guest did not run, and [(from when on, host)] where it ran."""
         if self.m.vm_events is None:
-            return list(_clock_jumps(self.m))
-        placed = sorted((self._host_bounds(event) + (event.name,) for event in self.m.vm_events),
+            return list(_clock_jumps(self.m)), []
+        placed = sorted((self._host_bounds(event) + (event.name, event.host) for event in self.m.vm_events),
                         key=lambda bounds: bounds[0])
-        stops, begin = [], None
-        for earliest, latest, name in placed:
+        stops, ran, begin = [], [], None
+        for earliest, latest, name, host in placed:
             if name == "STOP" and begin is None:
                 begin = earliest
+                ran = ran or [(-math.inf, host)]
             elif name == "RESUME" and begin is not None:
                 stops.append((begin, latest))
+                ran.append((latest, host))
                 begin = None
-        return stops + ([(begin, math.inf)] if begin is not None else [])
+        return stops + ([(begin, math.inf)] if begin is not None else []), ran
+
+    def _ran_on(self, host, moment):
+        """Whether the guest ran on a host then, as far as QEMU's events tell."""
+        known = [name for since, name in self._hosts if since <= moment]
+        return not known or known[-1] == host
 
     def _host_bounds(self, event):
         clock = self.host_clocks.get(event.host)
@@ -160,7 +182,7 @@ class Analysis:
         return _TAP if place == self.m.tap_name else _PORT
 
     def _collect_places(self):
-        """(sender, sequence, answer) -> [(rank, stamp, text)], for frames that were not answered."""
+        """(sender, sequence, answer) -> [(rank, stamp, text, latest moment on our clock, host)], if not answered."""
         found = {}
         for capture in self.m.captures:
             for one in capture.seen:
@@ -169,8 +191,9 @@ class Analysis:
                 rank = self._rank(capture.host, one.place)
                 text = f"{one.place} of {capture.host}" if capture.host else one.place
                 # Answers pass the places in the other direction.
+                latest = self.host_clocks[capture.host].bounds(one.stamp)[1] if capture.host else one.stamp
                 found.setdefault((one.sender, one.sequence, one.answer), []).append(
-                    (-rank if one.answer else rank, one.stamp, text))
+                    (-rank if one.answer else rank, one.stamp, text, latest, capture.host))
         return found
 
     def _last_place_to_guest(self, sender, sequence, noted):
@@ -194,40 +217,43 @@ class Analysis:
 
     def _judge(self, sender, sequence, sent, noted):
         if noted & ACCEPTED:
-            return Loss(sender, sequence, sent, "from", self._charge_from_guest(sent),
+            return Loss(sender, sequence, sent, "from", self._charge_from_guest(sender, sequence, sent, noted),
                         self._last_place_from_guest(sender, sequence))
-        return Loss(sender, sequence, sent, "to", self._charge_to_guest(sent, noted),
+        places = self._places.get((sender, sequence, False), [])
+        under_way = max((latest for *_, latest, _ in places if math.isfinite(latest)), default=sent)
+        into_tap = any(rank == _TAP and self._ran_on(host, latest) for rank, *_, latest, host in places)
+        return Loss(sender, sequence, sent, "to", self._charge_to_guest(sent, under_way, noted, into_tap),
                     self._last_place_to_guest(sender, sequence, noted))
 
     def _stopped(self, begin, end):
         return any(begin <= resumed and end >= stopped for stopped, resumed in self.stops)
 
-    def _charge_to_guest(self, sent, noted):
-        end = sent + self.tolerance
+    def _charge_to_guest(self, sent, under_way, noted, into_tap):
+        end = max(sent, under_way) + self.tolerance
         if self._stopped(sent, end):
             return "stopped"
-        states = self._possible_paths(sent, end)
+        states = _possible(self.path_changes, sent, end)
         if not all(synthetic or vf for synthetic, vf in states):
             return "guest"
-        dropped_inside = any(synthetic and noted & SEEN_STANDBY or vf and noted & SEEN_PRIMARY
-                             for synthetic, vf in states)
-        return "guest" if dropped_inside else "host"
+        was_fed = any(synthetic and (into_tap or noted & SEEN_STANDBY) or vf and noted & SEEN_PRIMARY
+                      for synthetic, vf in states)
+        return "guest" if was_fed else "host"
 
-    def _charge_from_guest(self, sent):
-        end = sent + 2 * self.tolerance
-        if self._stopped(sent, end):
+    def _charge_from_guest(self, sender, sequence, sent, noted):
+        begin, end = self._taken(sender, sequence, sent)
+        end += self.tolerance
+        if self._stopped(begin, end):
             return "stopped"
-        states = self._possible_paths(sent, end)
-        return "host" if len(states) == 1 and any(states[0]) else "guest"
+        ways = _possible(self.sending_changes, begin, end)
+        return "host" if noted & ANSWERED and len(ways) == 1 and ways != [("none",)] else "guest"
 
-    def _possible_paths(self, begin, end):
-        """[(synthetic open, VF open)] that may have held at some moment of a time."""
-        states = []
-        for i, (earliest, _, synthetic, vf) in enumerate(self.path_changes):
-            replaced = self.path_changes[i + 1][1] if i + 1 < len(self.path_changes) else math.inf
-            if earliest <= end and replaced >= begin:
-                states.append((synthetic, vf))
-        return states
+    def _taken(self, sender, sequence, sent):
+        """(earliest, latest) moment at which the guest took a frame; the tolerance when it was not asked."""
+        millisecond = self.m.accepted_at.get(sender, {}).get(sequence)
+        if millisecond is None:
+            return sent, sent + self.tolerance
+        return (max(sent, self.guest_clock.bounds(millisecond * MS)[0]),
+                self.guest_clock.bounds((millisecond + 1) * MS)[1])
 
     # --- results
 
@@ -293,6 +319,12 @@ class Analysis:
     def result(self):
         """Everything, fit for JSON."""
         return {"tolerance_ms": round(self.tolerance / MS, 1), "rows": list(self.rows()), **self.timeline()}
+
+
+def _possible(changes, begin, end):
+    """The states that may have held at some moment of a time; changes: [(earliest, latest, *state)]."""
+    return [tuple(state) for i, (earliest, _, *state) in enumerate(changes)
+            if earliest <= end and (i + 1 == len(changes) or changes[i + 1][1] >= begin)]
 
 
 def _tolerance(measurement):

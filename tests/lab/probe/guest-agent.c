@@ -14,7 +14,8 @@
  * What is noted of a frame (one byte for each sender and sequence number):
  *   SEEN_STANDBY, SEEN_PRIMARY  it arrived on that interface. A packet socket sees it before net_failover's receive
  *                               handler, which throws away what the standby gets while there is a primary.
- *   ACCEPTED                    it reached the UDP socket, and was answered.
+ *   ACCEPTED                    it reached the UDP socket.
+ *   ANSWERED                    the guest's kernel took the answer. It does not when a queue is full.
  *   the upper four bits         how many times more it was accepted (15 = that many or more).
  *
  * The log has one line for each event: "NANOSECONDS KIND key=value...", the stamp on the guest's CLOCK_MONOTONIC.
@@ -32,6 +33,7 @@
  * "TOKEN error ...\n", and a payload. All may be repeated, so the asker asks again when no answer comes.
  *   reset RUN             forget everything; from now on only frames of this run count
  *   frames SENDER OFFSET  "ok COUNT TOTAL", then COUNT bytes of what is noted, from sequence number OFFSET
+ *   times SENDER OFFSET   the same with four bytes for each frame (little-endian): when it was accepted first, in ms
  *   events OFFSET         "ok COUNT TOTAL", then COUNT bytes of the log
  *   state                 "ok", then the interfaces as log lines
  *   drop-vf, take-vf      unbind the primary from its driver, bind it again ("the guest removes its VF itself")
@@ -63,6 +65,7 @@
 #define SEEN_STANDBY   0x01u
 #define SEEN_PRIMARY   0x02u
 #define ACCEPTED       0x04u
+#define ANSWERED       0x08u
 #define DUPLICATE_STEP 0x10u
 #define DUPLICATES_MAX 0xf0u
 
@@ -97,7 +100,8 @@ struct agent {
 
         int echo_fd, control_fd, tap_fd, link_fd, trace_fd; /* -1: not available */
 
-        uint8_t *noted[PROBE_MAX_SENDERS]; /* [sequence] */
+        uint8_t *noted[PROBE_MAX_SENDERS];     /* [sequence] */
+        uint32_t *accepted[PROBE_MAX_SENDERS]; /* [sequence] in ms of CLOCK_MONOTONIC */
         uint32_t noted_end[PROBE_MAX_SENDERS];
         struct probe_frame last_frame; /* answered last, as it came */
 
@@ -416,47 +420,77 @@ static void open_links(struct agent *agent)
 
 /* --- frames ----------------------------------------------------------------------------------------------- */
 
+/* Pages that are never written cost nothing. */
+static void *lazy_memory(size_t size)
+{
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (memory == MAP_FAILED)
+                fail("memory");
+        return memory;
+}
+
+static void know_sender(struct agent *agent, unsigned sender)
+{
+        agent->noted[sender] = lazy_memory(MAX_SEQUENCES);
+        agent->accepted[sender] = lazy_memory(MAX_SEQUENCES * sizeof **agent->accepted);
+}
+
 /* Where what is known of a frame is kept; NULL when it is none of this run. */
 static uint8_t *noted_byte(struct agent *agent, const struct probe_frame *frame)
 {
         const uint32_t sequence = be32toh(frame->sequence);
-        uint8_t **noted = &agent->noted[frame->sender % PROBE_MAX_SENDERS];
 
         if (!frame_valid(frame, agent->run) || sequence >= MAX_SEQUENCES)
                 return NULL;
-        if (!*noted) {
-                /* Pages that are never written cost nothing. */
-                void *memory = mmap(NULL, MAX_SEQUENCES, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-                if (memory == MAP_FAILED)
-                        return NULL;
-                *noted = memory;
-        }
+        if (!agent->noted[frame->sender])
+                know_sender(agent, frame->sender);
         if (agent->noted_end[frame->sender] <= sequence)
                 agent->noted_end[frame->sender] = sequence + 1;
-        return *noted + sequence;
+        return agent->noted[frame->sender] + sequence;
 }
 
-static void on_accepted(struct agent *agent, struct probe_frame *frame)
+/* IP_RECVERR makes send() tell of full queues, and also queues ICMP errors, which poll() would report for ever. */
+static void drain_socket_errors(int fd)
+{
+        char buffer[256], control[512];
+        struct iovec data = { buffer, sizeof buffer };
+        struct msghdr message;
+
+        do {
+                message = (struct msghdr){
+                        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control
+                };
+        } while (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0);
+}
+
+/* Returns where to note what becomes of the answer, or NULL. */
+static uint8_t *on_accepted(struct agent *agent, const struct probe_frame *frame, uint64_t now)
 {
         uint8_t *noted = noted_byte(agent, frame);
 
         if (!noted)
-                return;
+                return NULL;
         if (*noted & ACCEPTED && (*noted & DUPLICATES_MAX) != DUPLICATES_MAX)
                 *noted += DUPLICATE_STEP;
+        if (!(*noted & ACCEPTED))
+                agent->accepted[frame->sender][be32toh(frame->sequence)] = (uint32_t) (now / 1000000u);
         *noted |= ACCEPTED;
         agent->last_frame = *frame;
+        return noted;
 }
 
-/* A reply that the kernel does not take is lost; the next ones are sent all the same. */
-static void send_back(struct agent *agent, struct mmsghdr *messages, int count)
+/* An answer that the kernel does not take is lost; the next ones are sent all the same. */
+static void send_back(struct agent *agent, struct mmsghdr *messages, uint8_t *const *noted, int count)
 {
         int sent = 0;
 
         while (sent < count) {
                 int n = sendmmsg(agent->echo_fd, messages + sent, (unsigned) (count - sent), MSG_DONTWAIT);
 
+                for (int i = 0; i < n; i++)
+                        if (noted[sent + i])
+                                *noted[sent + i] |= ANSWERED;
                 sent += n > 0 ? n : 1;
         }
 }
@@ -468,6 +502,7 @@ static void on_echo(struct agent *agent)
         static struct sockaddr_in6 senders[BATCH];
         struct iovec buffers[BATCH];
         struct mmsghdr messages[BATCH];
+        uint8_t *noted[BATCH];
         uint64_t now;
         int n;
 
@@ -480,15 +515,15 @@ static void on_echo(struct agent *agent)
                                                                .msg_iovlen = 1 };
                 }
                 n = recvmmsg(agent->echo_fd, messages, BATCH, MSG_DONTWAIT, NULL);
-                now = htobe64(clock_ns(CLOCK_MONOTONIC));
+                now = clock_ns(CLOCK_MONOTONIC);
                 for (int i = 0; i < n; i++) {
-                        if (messages[i].msg_len < sizeof frames[i])
-                                continue;
-                        on_accepted(agent, &frames[i]);
-                        frames[i].guest_ns = now;
+                        noted[i] = messages[i].msg_len == sizeof frames[i] ? on_accepted(agent, &frames[i], now) : NULL;
+                        frames[i].guest_ns = htobe64(now);
+                        buffers[i].iov_len = messages[i].msg_len;
                 }
-                send_back(agent, messages, n);
+                send_back(agent, messages, noted, n);
         } while (n == BATCH);
+        drain_socket_errors(agent->echo_fd);
 }
 
 static void note_seen(struct agent *agent, unsigned ifindex, const uint8_t *packet, size_t size)
@@ -662,6 +697,9 @@ static void carry_out(struct agent *agent, const char *verb, unsigned long first
                 answer_add(answer, "ok\n");
         } else if (strcmp(verb, "frames") == 0 && first < PROBE_MAX_SENDERS) {
                 answer_chunk(answer, agent->noted[first], agent->noted_end[first], second);
+        } else if (strcmp(verb, "times") == 0 && first < PROBE_MAX_SENDERS) {
+                answer_chunk(answer, agent->accepted[first], agent->noted_end[first] * sizeof **agent->accepted,
+                             second * sizeof **agent->accepted);
         } else if (strcmp(verb, "events") == 0) {
                 drain_trace(agent);
                 answer_chunk(answer, agent->log, agent->log_size, first);
@@ -685,6 +723,7 @@ static void on_control(struct agent *agent)
         unsigned long first = 0, second = 0;
         ssize_t size;
 
+        drain_socket_errors(agent->control_fd);
         while ((size = recvfrom(agent->control_fd, command, sizeof command - 1, MSG_DONTWAIT,
                                 (struct sockaddr *) &asker, &asker_size)) > 0) {
                 command[size] = '\0';
@@ -706,10 +745,12 @@ static void on_control(struct agent *agent)
 static int open_port(unsigned port)
 {
         const struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t) port) };
-        const int off = 0, buffer = RECEIVE_BUFFER;
+        const int off = 0, on = 1, buffer = RECEIVE_BUFFER;
         int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0 ||
+            setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) < 0 ||
+            setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) < 0 ||
             setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer) < 0 ||
             bind(fd, (const struct sockaddr *) &address, sizeof address) < 0)
                 fail("UDP port");

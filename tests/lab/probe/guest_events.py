@@ -13,12 +13,15 @@ false announcement at the very start), so a VF that is announced to run within
 RUNNING_DELAY_NS counts as open since it took over.  One that never runs leaves
 the guest deaf, and does not count as open.
 
+What the guest sends goes by the VF if that runs, else by the standby if that
+runs, else nowhere.
+
 Without the kernel's stamps rtnetlink's notices are taken, which are late by what
 opening and closing take.
 """
 from dataclasses import dataclass
 
-PRIMARY = "primary"
+STANDBY, PRIMARY = "standby", "primary"
 RUNNING_DELAY_NS = 5_000_000_000
 
 
@@ -50,6 +53,7 @@ class _Paths:
     def __init__(self, traced):
         self._traced = traced
         self._primaries = {}    # index -> last link event
+        self._standby = None    # last link event
         self._registering = False
         self._registered = False
         self._closing = False
@@ -58,6 +62,8 @@ class _Paths:
         role = event.fields.get("role")
         if event.kind == "link" and role == PRIMARY:
             self._link(event)
+        elif event.kind == "link" and role == STANDBY:
+            self._standby = event
         elif event.kind == "gone" and role == PRIMARY:
             self._primaries.pop(event.fields["index"], None)
         elif event.kind == "trace":
@@ -93,10 +99,15 @@ class _Paths:
             self._primaries.clear()
 
     def state(self):
-        """(synthetic path open, VF registered and not closing, a VF is announced to run)"""
-        running = any(primary.flag("enslaved") and primary.flag("up") and primary.flag("running")
-                      for primary in self._primaries.values())
-        return not self._registered, self._registered and not self._closing, running
+        """(synthetic path open, VF registered and not closing, a VF is announced to run, path for sending)"""
+        running = any(_usable(primary) for primary in self._primaries.values())
+        attached = self._registered and not self._closing
+        sends_by = "vf" if attached and running else "synthetic" if _usable(self._standby) else "none"
+        return not self._registered, attached, running, sends_by
+
+
+def _usable(link):
+    return bool(link) and link.flag("enslaved") and link.flag("up") and link.flag("running")
 
 
 def _states(events):
@@ -116,7 +127,7 @@ def _states(events):
 
 def _runs_soon(states, at, deadline):
     """Whether the VF that is attached in states[at] is announced to run, now or until the deadline."""
-    for stamp, _, attached, running in states[at:]:
+    for stamp, _, attached, running, _ in states[at:]:
         if not attached:
             return False
         if running:
@@ -128,7 +139,7 @@ def path_changes(events):
     """[(guest's stamp, synthetic open, VF open)]; the first one holds since before the log began."""
     states = _states(events)
     changes, took_over = [], None
-    for i, (stamp, synthetic, attached, running) in enumerate(states):
+    for i, (stamp, synthetic, attached, running, _) in enumerate(states):
         if not attached:
             took_over = None
         elif took_over is None:
@@ -136,4 +147,13 @@ def path_changes(events):
         now = (synthetic, attached and (running or _runs_soon(states, i, took_over + RUNNING_DELAY_NS)))
         if not changes or changes[-1][1:] != now:
             changes.append((stamp, *now))
+    return changes
+
+
+def sending_changes(events):
+    """[(guest's stamp, "vf", "synthetic" or "none")]: by which path the guest sends."""
+    changes = []
+    for stamp, *_, sends_by in _states(events):
+        if not changes or changes[-1][1] != sends_by:
+            changes.append((stamp, sends_by))
     return changes

@@ -42,7 +42,7 @@ from labtool.guests import named                                                
 from labtool.paths import BUILD                                                 # noqa: E402
 from probe import records                                                       # noqa: E402
 from probe.agent import Agent, AgentError                                       # noqa: E402
-from probe.analysis import Analysis, Capture, Measurement, SenderInfo           # noqa: E402
+from probe.analysis import Analysis, Capture, Measurement, SenderInfo, unanswered  # noqa: E402
 from probe.host_watch import HostWatch                                          # noqa: E402
 from probe.programs import BuildError, build                                    # noqa: E402
 from probe.prober import Prober, ProberError                                    # noqa: E402
@@ -132,9 +132,11 @@ class Probe:
             captures.append(capture)
             vm_events += events
             complaints.append(complaint)
+        noted = {info.number: self.agent.noted(info.number, 60) for info, _ in self._senders}
         self.analysis = Analysis(Measurement(
-            senders=[info for info, _ in self._senders], sent=own.sent, replies=own.replies,
-            noted={info.number: self.agent.noted(info.number, 60) for info, _ in self._senders},
+            senders=[info for info, _ in self._senders], sent=own.sent, replies=own.replies, noted=noted,
+            accepted_at={number: self.agent.accepted_at(number, sequences, 60)
+                         for number, sequences in unanswered(own.sent, own.replies, noted).items()},
             guest_log=self.agent.log(60), captures=captures, vm_events=vm_events, marks=self._marks,
             pf_names={h["name"]: h["pf"] for h in self._lab["hosts"]}, tap_name=self._guest.tap))
         self.result = {"rate": self._rate, "guest": self._guest.name,

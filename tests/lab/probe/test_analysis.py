@@ -19,6 +19,7 @@ START = 1000 * MS           # of the probe, on our clock
 GUEST = 50_000 * MS         # the guest's clock is ahead by this
 HOST = 1_700_000_000_000 * MS
 
+TAKEN = analysis.ACCEPTED | analysis.ANSWERED
 WIRE = analysis.SenderInfo(0, "wire", "wire", "")
 LINK = "link name=eth2 index={index} role=primary enslaved={enslaved} up={up} running={running}"
 
@@ -31,6 +32,7 @@ class World:
         self.offset = {}            # sequence -> guest's clock less ours, when it is not GUEST
         self.lost = {}              # sequence -> what the guest noted
         self.duplicates = {}
+        self.taken = {}             # sequence -> guest's clock when it was accepted, if late
         self.log = []
         self.seen = []              # of host h1
         self.vm_events = []
@@ -65,9 +67,12 @@ class World:
             if sequence not in self.lost:
                 guest = stamp + TRIP // 2 + self.offset.get(sequence, GUEST)
                 replies[sequence] = [(stamp + TRIP, guest)] * (1 + self.duplicates.get(sequence, 0))
-        noted = bytes(self.lost.get(s, analysis.ACCEPTED | analysis.SEEN_STANDBY) for s in range(len(self.sent)))
+        noted = bytes(self.lost.get(s, TAKEN | analysis.SEEN_STANDBY) for s in range(len(self.sent)))
+        sent, replies, noted = {0: self.sent}, {0: replies}, {0: noted}
+        accepted_at = {0: {s: self.taken.get(s, self.at(s) + TRIP // 2 + GUEST) // MS
+                           for s in analysis.unanswered(sent, replies, noted)[0]}}
         return analysis.Measurement(
-            senders=[WIRE], sent={0: self.sent}, replies={0: replies}, noted={0: noted},
+            senders=[WIRE], sent=sent, replies=replies, noted=noted, accepted_at=accepted_at,
             guest_log="\n".join(self.log), captures=[analysis.Capture("h1", self.seen)],
             vm_events=self.vm_events if watched else None, pf_names={"h1": "enp1s0"}, tap_name="g1n0")
 
@@ -110,7 +115,7 @@ class Counting(unittest.TestCase):
         self.assertEqual([rows[v]["sent"] for v in ("all", 4, 6)], [400, 200, 200])
 
     def test_directions(self):
-        self.world.lose(100, 103, analysis.ACCEPTED)
+        self.world.lose(100, 103, TAKEN)
         self.world.lose(200, 204)
         row = self.world.row()
         self.assertEqual((row["lost_to_guest"], row["lost_from_guest"], row["reached"]), (4, 3, 396))
@@ -217,16 +222,64 @@ class Charges(unittest.TestCase):
         self.world.lose(200, 210)
         self.assertEqual(self.charges(), (10, 0, 0))
 
-    def test_answer_lost_on_the_way(self):
+    def test_full_tap(self):
+        """The host did feed the path that was open; deaf, it would not have been fed."""
+        for on_vf, charged in ((False, (0, 10, 0)), (True, (10, 0, 0))):
+            self.world = World()
+            if on_vf:
+                self.world.link(0)
+            self.world.say(0, "begin")
+            self.world.lose(100, 110)
+            for sequence in range(100, 110):
+                self.world.on_host(sequence, "g1n0")
+            self.assertEqual(self.charges(), charged)
+
+    def test_held_on_the_way(self):
+        """A host that is late hands a frame over when the VF is closing: not its loss."""
+        self.on_vf()
+        self.world.trace(100, "vf_closing")
+        self.world.trace(110, "unregistered")
+        self.world.lose(80, 81, analysis.SEEN_STANDBY)
+        self.assertEqual(self.charges(), (1, 0, 0))
+        self.world.seen.append(records.Seen("g1n0", True, False, 0, 80, HOST + self.world.at(104)))
+        for sequence in (99, 120):
+            self.world.on_host(sequence, "nb0")
+        self.assertEqual(self.charges(), (0, 1, 0))
+
+    def test_full_queue_in_the_guest(self):
         self.on_vf()
         self.world.lose(100, 105, analysis.ACCEPTED | analysis.SEEN_PRIMARY)
+        self.assertEqual(self.charges(), (0, 5, 0))
+
+    def test_answer_lost_on_the_way(self):
+        self.on_vf()
+        self.world.lose(100, 105, TAKEN | analysis.SEEN_PRIMARY)
         self.assertEqual(self.charges(), (5, 0, 0))
+
+    def test_nothing_to_send_by(self):
+        """The standby's link is down, and the VF's watchdog has not seen its link yet."""
+        self.world.say(0, "link name=eth1 index=3 role=standby enslaved=1 up=1 running=0")
+        self.world.say(0, "begin")
+        self.world.trace(90, "registering")
+        self.world.trace(91, "vf_opened")
+        self.world.trace(92, "registered")
+        self.world.link(93, running=0)
+        self.world.link(200)
+        self.world.lose(100, 110, TAKEN)
+        self.assertEqual(self.charges(), (0, 10, 0))
+
+    def test_sending_by_the_standby(self):
+        """Until the VF runs the guest sends by its standby, and the host has to take it."""
+        self.world.say(0, "link name=eth1 index=3 role=standby enslaved=1 up=1 running=1")
+        self.acquire()
+        self.world.lose(115, 117, TAKEN)
+        self.assertEqual(self.charges(), (2, 0, 0))
 
     def test_answer_lost_while_closing(self):
         self.on_vf()
         self.world.trace(103, "vf_closing")
         self.world.trace(105, "unregistered")
-        self.world.lose(100, 105, analysis.ACCEPTED | analysis.SEEN_PRIMARY)
+        self.world.lose(100, 105, TAKEN | analysis.SEEN_PRIMARY)
         self.assertEqual(self.charges(), (0, 5, 0))
 
 
@@ -252,12 +305,32 @@ class SwitchOver(unittest.TestCase):
         self.world.lose(97, 150)
         self.assertEqual(self.charges(), (0, 0, 53))
 
+    def test_answer_lost_after_a_long_wait(self):
+        """Sent long before the stop, taken by the guest just when it stops."""
+        self.world.lose(60, 62, TAKEN)
+        self.world.taken = {60: self.world.at(99) + GUEST, 61: self.world.at(99) + GUEST}
+        self.assertEqual(self.charges(), (0, 0, 2))
+
     def test_lost_after_resume(self):
         """The frames still go to the old host."""
         self.world.lose(97, 170)
         host, guest, stopped = self.charges()
         self.assertEqual((host + stopped, guest), (73, 0))
         self.assertAlmostEqual(host, 18, delta=2)
+
+    def test_tap_of_the_old_host(self):
+        """Only the tap of the host that the guest runs on is a path of its."""
+        self.world.lose(300, 310)
+        for sequence in range(300, 310):
+            self.world.on_host(sequence, "g1n0")
+        self.assertEqual(self.charges(), (0, 10, 0))
+        # The same clock serves for both hosts here.
+        resumed = self.world.vm_events.pop()
+        self.world.vm_events.append(analysis.VmEvent("h2", resumed.stamp, resumed.name))
+        measured = self.world.measurement()
+        measured.captures.append(analysis.Capture("h2", [s for s in self.world.seen if s.place == "nb0"]))
+        row = next(analysis.Analysis(measured).rows())
+        self.assertEqual((row["lost_by_host"], row["lost_by_guest"]), (10, 0))
 
     def test_without_events(self):
         """The jump of the guest's clock tells, less exactly."""
@@ -306,7 +379,7 @@ class Places(unittest.TestCase):
         self.assertEqual(self.place(), "guest's standby")
 
     def test_answer(self):
-        self.world.lose(100, 101, analysis.ACCEPTED)
+        self.world.lose(100, 101, TAKEN)
         self.assertEqual(self.place(), "guest")
         for place in ("enp1s0", "g1n0"):
             self.world.on_host(100, place, answer=True)
