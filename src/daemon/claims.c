@@ -30,29 +30,40 @@ static void close_file(int *file)
                 close(*file);
 }
 
-static int make_directory(const char *path, struct vswitch_error *error)
+static int make_directory(const char *path, mode_t mode, struct vswitch_error *error)
 {
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        if (mkdir(path, mode) < 0 && errno != EEXIST)
                 return vswitch_error_set(error, -errno, "cannot make the directory %s: %s", path, strerror(errno));
         return 0;
+}
+
+static int make_subdirectory(const char *directory, const char *name, char **ret, struct vswitch_error *error)
+{
+        char *path = NULL;
+        int r;
+
+        if (asprintf(&path, "%s/%s", directory, name) < 0)
+                return -ENOMEM;
+        r = make_directory(path, 0700, error);
+        if (r < 0)
+                free(path);
+        else
+                *ret = path;
+        return r;
 }
 
 int claim_store_open(const char *directory, struct claim_store **ret, struct vswitch_error *error)
 {
         struct claim_store *store = calloc(1, sizeof(*store));
-        int r = 0;
+        int r;
 
         if (!store)
                 return -ENOMEM;
-        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-                r = vswitch_error_set(error, -errno, "cannot make the directory %s: %s", directory, strerror(errno));
-        else if (asprintf(&store->claims_directory, "%s/claims", directory) < 0 ||
-                 asprintf(&store->nics_directory, "%s/nics", directory) < 0)
-                r = -ENOMEM;
+        r = make_directory(directory, 0755, error);
         if (r == 0)
-                r = make_directory(store->claims_directory, error);
+                r = make_subdirectory(directory, "claims", &store->claims_directory, error);
         if (r == 0)
-                r = make_directory(store->nics_directory, error);
+                r = make_subdirectory(directory, "nics", &store->nics_directory, error);
         if (r < 0) {
                 claim_store_close(store);
                 return r;

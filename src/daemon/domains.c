@@ -286,7 +286,7 @@ static void on_changed(struct guest **guest, void *userdata)
 static bool list_has(struct guest **guests, size_t count, const char *uuid)
 {
         for (size_t i = 0; i < count; i++)
-                if (guests[i] && strcmp(guests[i]->uuid, uuid) == 0)
+                if (strcmp(guests[i]->uuid, uuid) == 0)
                         return true;
         return false;
 }

@@ -39,8 +39,12 @@ static void wait_free(struct manager *manager, struct hook_wait *wait)
 
 void hook_free_all(struct manager *manager)
 {
-        while (!TAILQ_EMPTY(&manager->hook_waits))
-                wait_free(manager, TAILQ_FIRST(&manager->hook_waits));
+        struct hook_wait *wait, *next;
+
+        for (wait = TAILQ_FIRST(&manager->hook_waits); wait; wait = next) {
+                next = TAILQ_NEXT(wait, entry);
+                wait_free(manager, wait);
+        }
 }
 
 /* The NIC on this host that a VF in the announced XML belongs to; NULL when it is none of ours. */

@@ -97,6 +97,14 @@ static void tell_change(struct manager_nic *nic, enum failover_situation old)
                 control_event(manager->control, "move", nic->label, sentence);
 }
 
+/* What an operator asked for is reached, or the daemon has given it up. */
+static bool request_is_over(const struct manager_nic *nic)
+{
+        if (strcmp(nic->request, "acquire") == 0)
+                return nic->decision.situation == FAILOVER_SITUATION_ON_VF || !nic->decision.wants_vf;
+        return !nic->claim || nic->decision.wants_vf || manager_now(nic->manager) < nic->facts.unplug_refused_until;
+}
+
 /* What only this process remembers follows from where the NIC is now. */
 static void settle(struct manager_nic *nic)
 {
@@ -108,6 +116,8 @@ static void settle(struct manager_nic *nic)
                 facts->unplug_asked = 0;
                 facts->unplug_attempts = 0;
         }
+        if (request_is_over(nic))
+                nic->request = "";
         /* A leased VF becomes the guest's when the guest runs here with it. */
         if (nic->claim && nic->claim->leased && facts->guest == FAILOVER_GUEST_RUNNING) {
                 struct vswitch_error error = { 0 };
@@ -171,6 +181,7 @@ static void reconcile_nic(struct manager_nic *nic)
 {
         struct failover_decision before = nic->decision;
         const struct claim *claim = nic->claim;
+        const char *request = nic->request;
         int turns = DECISIONS_PER_TURN;
 
         nic->dirty = false;
@@ -181,7 +192,8 @@ static void reconcile_nic(struct manager_nic *nic)
                         nic->retry_at = manager_now(nic->manager) + RETRY_FIRST;
                         break;
                 }
-        if (nic->manager->control && (!same_view(&before, &nic->decision) || claim != nic->claim))
+        if (nic->manager->control &&
+            (!same_view(&before, &nic->decision) || claim != nic->claim || request != nic->request))
                 control_nic_changed(nic->manager->control, nic->domain->uuid, nic->alias);
         nics_forget_if_done(nic);
 }

@@ -80,6 +80,7 @@ struct manager_nic {
 
         struct claim *claim;      /* NULL: none */
         bool recorded;            /* its NIC record is on disk */
+        const char *request;      /* "acquire" or "release": asked for, neither reached nor given up; or "" */
         uint64_t hold_connection; /* the hold ends with this control connection; 0: it does not */
         bool tables_stale;        /* read them again before deciding */
         bool dirty;

@@ -75,6 +75,7 @@ struct manager_nic *nics_add(struct manager *manager, struct manager_domain *dom
                 nic->tables_stale = true;
                 nic->path_since_realtime = manager_realtime();
                 nic->last_path = "unknown";
+                nic->request = "";
                 nic->facts.standby = domain->started_under_our_eyes ? FAILOVER_NO : FAILOVER_UNKNOWN;
                 snprintf(nic->alias, sizeof(nic->alias), "%s", alias);
                 TAILQ_INSERT_TAIL(&manager->nics, nic, entry);

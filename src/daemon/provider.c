@@ -203,6 +203,7 @@ static int nics(void *model, int (*each)(const struct control_nic *, void *), vo
                         .wanted = nic->decision.wants_vf ? "vf" : "synthetic",
                         .path = provider_path(nic),
                         .situation = failover_situation_to_string(nic->decision.situation),
+                        .request = nic->request,
                         .vf_allocated = nic->claim != NULL,
                         .vf = nic->claim ? nic->claim->vf_address : "",
                         .pf = nic->claim ? nic->claim->pf : "",
@@ -248,6 +249,7 @@ static int nic_acquire(void *model, const char *uuid, const char *alias, const s
                 return vswitch_error_set(error, -EINVAL, "%s; %s", failover_reason_sentence(nic->obstacle),
                                          failover_reason_remedy(nic->obstacle));
         log_notice(nic->label, "acquire asked by %s", caller->description);
+        nic->request = nic->decision.situation == FAILOVER_SITUATION_ON_VF ? "" : "acquire";
         nic->facts.held = false;
         nic->hold_connection = 0;
         nic->facts.failure = FAILOVER_REASON_NONE;
@@ -269,6 +271,7 @@ static int nic_release(void *model, const char *uuid, const char *alias, enum co
         if (!nic)
                 return r;
         log_notice(nic->label, "release asked by %s", caller->description);
+        nic->request = nic->claim ? "release" : "";
         nic->facts.unplug_refused_until = 0;
         nic->facts.held = hold != CONTROL_HOLD_NONE;
         nic->hold_connection = hold == CONTROL_HOLD_CONNECTION ? caller->connection : 0;

@@ -118,10 +118,10 @@ static bool pf_is_in_use(const struct manager_switch *nic_switch)
 {
         const struct manager_nic *nic;
 
-        TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
-                if (nic->nic_switch == nic_switch &&
-                    (nic->facts.call == FAILOVER_CALL_PREPARE || nic->facts.call == FAILOVER_CALL_RESTORE))
-                        return true;
+        TAILQ_FOREACH(nic, &nic_switch->manager->nics, entry)
+        if (nic->nic_switch == nic_switch &&
+            (nic->facts.call == FAILOVER_CALL_PREPARE || nic->facts.call == FAILOVER_CALL_RESTORE))
+                return true;
         return false;
 }
 
@@ -167,7 +167,7 @@ static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *
 {
         struct manager *manager = nic_switch->manager;
         int bridge = nic_switch->softswitch->driver->ifindex(nic_switch->softswitch);
-        struct vswitch_link uplink;
+        struct vswitch_link uplink = { 0 };
         int r = find_uplink(nic_switch, bridge, &uplink, error);
 
         if (r < 0 || (nic_switch->pf && nic_switch->pf->ifindex != uplink.ifindex))
@@ -194,7 +194,7 @@ static void refresh(struct manager_switch *nic_switch)
         if (nic_switch->config->create)
                 create_bridge(nic_switch);
         r = open_bridge(nic_switch, &error);
-        if (r == 0)
+        if (r == 0 && nic_switch->softswitch)
                 r = open_uplink(nic_switch, &error);
         set_sentence(nic_switch, r < 0 ? vswitch_error_text(&error, r) : "");
 }
