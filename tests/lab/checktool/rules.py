@@ -87,7 +87,8 @@ def _show(value):
 def _check_used_vf(p):
     """A VF in a guest's hands."""
     where = f"VF {p.vf.index} ({p.vf.address}) of {p.name}"
-    sane = [("MAC", p.vf.mac, p.nic.mac, "that is the guest's"), ("driver", p.vf.driver, _GUEST_DRIVER, "a guest has it"),
+    sane = [("MAC", p.vf.mac, p.nic.mac, "that is the guest's"),
+            ("driver", p.vf.driver, _GUEST_DRIVER, "a guest has it"),
             ("vlan", p.vf.vlan, 0, "the NIC has none"), ("qos", p.vf.qos, 0, "the NIC has none"),
             ("spoofchk", p.vf.spoofchk, True, "guests are not trusted"),
             ("trust", p.vf.trust, False, "guests are not trusted"),
@@ -109,7 +110,8 @@ def _check_claims(snapshot, baseline, placed):
         owner = owners.pop(claim["vf-address"], None)
         if not owner:
             kind = "lease" if claim["leased"] else "claim"
-            yield f"{kind} of VF {claim['vf-address']} for {claim['domain']}/{claim['alias']}: that guest has no VF here"
+            who = f"{claim['domain']}/{claim['alias']}"
+            yield f"{kind} of VF {claim['vf-address']} for {who}: that guest has no VF here"
             continue
         yield from _check_claim(claim, owner, baseline)
     for p in owners.values():

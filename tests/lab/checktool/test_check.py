@@ -201,7 +201,8 @@ class OnVf(CheckTest):
 
     def test_pin(self):
         self.snapshot.pins = {_G1.mac: {(_G1.tap, True)}}
-        self.check(self.snapshot, f"pin of {_G1.mac} to {_G1.tap}: g1/ua-net0 is on a VF", f"no pin of {_G1.mac} to enp1s0")
+        self.check(self.snapshot, f"pin of {_G1.mac} to {_G1.tap}: g1/ua-net0 is on a VF",
+                   f"no pin of {_G1.mac} to enp1s0")
         self.snapshot.pins = {_G1.mac: {(_PF, False)}}
         self.check(self.snapshot, "is not sticky")
 

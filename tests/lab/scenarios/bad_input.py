@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from checktool.collect import collect
 from labtool import machine
-from labtool.addresses import PF_MONITOR_ID
+from labtool.addresses import BRIDGE, PF_MONITOR_ID
 from labtool.base import wait_for
 
-from .bench import BRIDGE, DEBUG, G2, SYNTHETIC, VF, expect
+from .bench import DEBUG, G2, SYNTHETIC, VF, expect
 from .traffic import Traffic
 
 FAILED, USAGE, UNREACHABLE, NOT_FOUND, DENIED = 1, 2, 3, 4, 5
@@ -135,7 +135,8 @@ def _missing_bridge(bench):
             node.ssh(f"echo '{text}' > {file}")
             bench.run_daemon(node, f"{DEBUG} -c {file}")
             shown = json.loads(bench.succeed(node, "vswitch --json status"))["switches"][0]
-            expect(not shown["usable"] and sentence in shown["reason"], f"the status does not say that the {sentence}: {shown}")
+            expect(not shown["usable"] and sentence in shown["reason"],
+                   f"the status does not say that the {sentence}: {shown}")
             bench.note(f"missing switch: {shown['reason']}")
             node.ssh("lab-daemon stop")
         bench.run_daemon(node)
@@ -175,18 +176,31 @@ def _without_libvirt(bench):
 
 
 def _link_down(bench):
+    """The cable of the PF is pulled, and the PF itself is set down."""
     node = bench.h1
     bench.ready(SYNTHETIC)
 
-    def link(state):
-        machine.monitor(node.host, f"set_link {PF_MONITOR_ID} {state}")
-        wait_for(f"carrier {state}", lambda: node.out(f"cat /sys/class/net/{node.pf}/carrier") == str(int(state == "on")), 30)
+    def cable(state):
+        machine.monitor(node.host, f"set_link {PF_MONITOR_ID} {'on' if state == 'up' else 'off'}")
 
-    bench.undo.callback(link, "on")
-    with _nothing_changes("asking for a VF while the link is down", node):
-        link("off")
-        _check(bench, node, Case("PF without link", "vswitch nic acquire g1", FAILED, "uplink is down or has no carrier"))
-        bench.succeed(node, "vswitch nic release g1 --hold")
-        link("on")
-    bench.succeed(node, "vswitch nic acquire g1")
-    bench.await_path(node, VF)
+    def interface(state):
+        node.ssh(f"ip link set {node.pf} {state}")
+
+    for what, switch in (("no cable in the PF", cable), ("PF set down", interface)):
+        bench.undo.callback(switch, "up")
+        with _nothing_changes("asking for a VF while the PF is down", node):
+            switch("down")
+            _await_link(node, up=False)
+            _check(bench, node, Case(what, "vswitch nic acquire g1", FAILED, "uplink is down or has no carrier"))
+            bench.succeed(node, "vswitch nic release g1 --hold")
+            switch("up")
+            _await_link(node, up=True)
+    with Traffic(bench) as traffic:
+        bench.succeed(node, "vswitch nic acquire g1")
+        bench.await_path(node, VF)
+        traffic.await_replies()
+
+
+def _await_link(node, up):
+    wait_for(f"{node.pf} {'up' if up else 'down'}",
+             lambda: (node.out(f"cat /sys/class/net/{node.pf}/operstate") == "up") == up, 30)

@@ -3,7 +3,6 @@
 Where a NIC's frames go is read from the kernel's tables, not asked of the daemon:
 that is what is under test.
 """
-import contextlib
 import json
 import shlex
 import subprocess
@@ -11,12 +10,12 @@ from dataclasses import dataclass
 
 from checktool.collect import lab_hosts
 from labtool import guests, hosts
-from labtool.addresses import BRIDGE, Guest, Host
+from labtool.addresses import Guest, Host
 from labtool.base import LabError, run, wait_for
+from labtool.paths import LAB
 
 G1, G2 = Guest(1), Guest(2)
 LOG = "/var/log/vswitchd.log"
-CONFIG = "/etc/vswitch/vswitch.conf"
 DEBUG = "--debug"
 # Emulated hosts are slow, and never the same twice: these are for "never", not for "late".
 MOVE_SECONDS = 60
@@ -102,8 +101,15 @@ class Bench:
         return path_of(node.out(_tables_script(node, guest)), node.pf, guest.tap)
 
     def await_path(self, node, path, seconds=MOVE_SECONDS, guest=G1):
-        wait_for(f"{guest.name} {path} on {node.name} (it is {self.path(node, guest)})",
-                 lambda: self.path(node, guest) == path, seconds)
+        seen = []
+
+        def there():
+            seen.append(self.path(node, guest))
+            return seen[-1] == path
+        try:
+            wait_for("the path", there, seconds)
+        except LabError:
+            raise Failure(f"on {node.name}, {guest.name} should be {path}, but is {seen[-1]} after {seconds:g} s")
 
     def stop_guests(self):
         running = {name for n in self.nodes.values() for name in n.out("virsh -q list --all --name").split()}
@@ -189,23 +195,8 @@ def path_of(tables, pf, tap):
             (frozenset(), False): ABSENT}.get((frozenset(pins), filtered), MOVING)
 
 
-@contextlib.contextmanager
-def killed_at_end(process):
-    """A background process does not outlive the block."""
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def lab_command(*arguments, timeout=900):
     """Runs tests/lab/lab."""
-    from labtool.paths import LAB
     done = run([LAB / "lab", *arguments], check=False, timeout=timeout)
     if done.returncode:
         raise LabError(f"lab {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-
-
-__all__ = ["ABSENT", "Answer", "BRIDGE", "Bench", "CONFIG", "Failure", "G1", "G2", "LOG", "MIGRATION_SECONDS",
-           "MOVE_SECONDS", "MOVING", "Node", "SYNTHETIC", "VF", "expect", "killed_at_end", "lab_command"]

@@ -76,7 +76,7 @@ def _indented(text):
     return text.replace("\n", "\n      ")
 
 
-def _run(scenario, verbose):
+def _run(scenario):
     """True if it passed."""
     bench = Bench(state.load(), contextlib.ExitStack())
     sizes = {node: bench.log_size(node) for node in bench.nodes.values()}
@@ -84,9 +84,8 @@ def _run(scenario, verbose):
     begin = time.monotonic()
     reasons = _attempt(scenario, bench)
     taken = time.monotonic() - begin
-    if verbose or reasons:
-        for note in bench.notes:
-            print(f"   {_indented(note)}")
+    for note in bench.notes:
+        print(f"   {_indented(note)}")
     for reason in reasons:
         print(f"   {_indented(reason)}")
     print(f"{'FAIL' if reasons else 'pass'}  {scenario.name}  {taken:.0f} s", flush=True)
@@ -97,14 +96,14 @@ def _run(scenario, verbose):
     return not reasons
 
 
-def _run_all(chosen, verbose, keep):
+def _run_all(chosen, keep):
     passed, made = 0, False
     try:
         for no_sriov in (False, True):
             group = [s for s in chosen if s.no_sriov == no_sriov]
             if group:
                 made |= _provide_lab(no_sriov)
-            passed += sum(_run(scenario, verbose) for scenario in group)
+            passed += sum(_run(scenario) for scenario in group)
     finally:
         if made and not keep:
             lab_command("down")
@@ -133,7 +132,6 @@ def _parser():
     parser.add_argument("--main", action="store_true", help="the short set, about 10 minutes")
     parser.add_argument("--all", action="store_true", help="every scenario")
     parser.add_argument("--keep", action="store_true", help="leave the lab up that was made for this")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show what was noticed also when it passes")
     return parser
 
 
@@ -149,7 +147,7 @@ def main(argv):
         return 0
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        return 0 if _run_all(_choose(args), args.verbose, args.keep) else 1
+        return 0 if _run_all(_choose(args), args.keep) else 1
     except LabError as err:
         print(f"scenario: {err}", file=sys.stderr)
         return 2

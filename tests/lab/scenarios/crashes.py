@@ -44,18 +44,20 @@ def _restart_without_a_write(bench):
 
 
 def kill9_in_acquire(bench):
-    """Killed while a VF is being prepared and offered."""
-    bench.ready(SYNTHETIC)
-    _kill_at(bench, "prepare VF", "vswitch nic acquire g1 --no-wait", VF)
+    """Killed while a VF is being prepared, and while it is being offered to the guest."""
+    for line in ("prepare VF", "attach VF"):
+        bench.ready(SYNTHETIC)
+        _kill_at(bench, line, "vswitch nic acquire g1 --no-wait", VF)
 
 
 def kill9_in_release(bench):
-    """Killed when the guest has just been asked to let go of its VF."""
-    bench.ready()
-    # Nobody ends the hold: it was asked for, so it is kept over the crash.
-    _kill_at(bench, "ask guest to unplug", "vswitch nic release g1 --hold --no-wait", SYNTHETIC)
-    bench.succeed(bench.h1, "vswitch nic acquire g1")
-    bench.await_path(bench.h1, VF)
+    """Killed when the guest is asked to let go of its VF, and when the VF gets its old settings back."""
+    for line in ("ask guest to unplug", "restore VF"):
+        bench.ready()
+        # The hold was asked for, so it is kept over the crash.
+        _kill_at(bench, line, "vswitch nic release g1 --hold --no-wait", SYNTHETIC)
+        bench.succeed(bench.h1, "vswitch nic acquire g1")
+        bench.await_path(bench.h1, VF)
 
 
 def _kill_at(bench, line, command, path):

@@ -9,7 +9,7 @@ import time
 
 from labtool.base import LabError
 
-from .bench import MIGRATION_SECONDS, Answer, killed_at_end
+from .bench import MIGRATION_SECONDS, Answer
 
 # One virsh listens, another has its connection open and waits for the word.
 _SCRIPT = r"""
@@ -21,19 +21,16 @@ echo "domid {guest}" >&3
 stdbuf -oL virsh "domid {guest}; echo armed; \
     qemu-monitor-event --domain {guest} --event MIGRATION --loop --timeout {seconds}" > $dir/events 2>&1 &
 watcher=$!
-exec 4< $dir/events
-migration=
-while read -r line <&4; do
+migrate() {{ virsh -q migrate --live {options} {guest} {uri}; echo "ended $?"; }}
+while read -r line; do
     echo "$line"
     case $line in
-        armed) virsh migrate --live {options} {guest} {uri} 2>&1 & migration=$!;;
+        armed) migrate > $dir/events 2>&1 & ;;
         *'"status":"{phase}"'*) {reaction};;
-        *'"status":"completed"'*|*'"status":"failed"'*|*'"status":"cancelled"'*) break;;
+        ended*) break;;
     esac
-done
+done < $dir/events
 kill $watcher
-wait $migration
-echo "ended $?"
 sed 's/^/virsh: /' $dir/said
 rm -r $dir
 """
@@ -64,8 +61,10 @@ class Migration:
 
     def end(self, seconds=MIGRATION_SECONDS):
         """Waits for the end of `virsh migrate`."""
-        with killed_at_end(self._process):
+        try:
             text, _ = self._process.communicate(timeout=seconds)
+        finally:
+            self._process.kill()
         self._lines += [line.strip() for line in text.splitlines()]
         code = next((int(line.split()[1]) for line in self._lines if line.startswith("ended ")), -1)
         return Answer(code, "\n".join(line for line in self._lines if line.startswith(("error", "virsh: error"))))

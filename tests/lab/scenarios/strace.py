@@ -11,9 +11,10 @@ _WRITE_REQUEST = re.compile(r"nlmsg_type=(RTM_(?:NEW|SET|DEL)\w+)")
 _READ_REQUEST = re.compile(r"nlmsg_type=(RTM_GET\w+)")
 _OPEN_FOR_WRITING = re.compile(r'openat\([^"]*"(/(?:sys|proc/sys)/[^"]+)", O_(?:WRONLY|RDWR)')
 _VECTORS = re.compile(r'openat\([^"]*"[^"]*msi_irqs[^"]*"')
+# To the other end of a stream socket, which strace shows as [own->peer].
+_TO_PEER = re.compile(r"(?:sendto|sendmsg|write|writev)\(\d+<UNIX-STREAM:\[\d+->(\d+)[^>]*>.*= (\d+)$")
 # Header and nothing else: libvirt's keepalive, which the library answers by itself.
 _KEEPALIVE_BYTES = 28
-_TO_LIBVIRT = re.compile(r"(?:sendto|write|writev)\(\d+<UNIX[^>]*>.*= (\d+)$")
 
 
 @dataclass
@@ -26,8 +27,8 @@ class Result:
     summary: str = ""
 
 
-def parse(text):
-    """From strace's output, its summary included."""
+def parse(text, libvirt=frozenset()):
+    """From strace's output, its summary included; `libvirt` are the inodes of its server's sockets."""
     calls, _, summary = text.partition("% time")
     found = Result(summary=f"% time{summary}".strip() if summary else "")
     for line in calls.splitlines():
@@ -36,8 +37,8 @@ def parse(text):
             found.netlink_reads += len(_READ_REQUEST.findall(line))
         found.sysfs_writes += _OPEN_FOR_WRITING.findall(line)
         found.vectors_reads += bool(_VECTORS.search(line))
-        to_libvirt = _TO_LIBVIRT.search(line)
-        if to_libvirt and int(to_libvirt.group(1)) > _KEEPALIVE_BYTES and "libvirt" in line:
+        sent = _TO_PEER.search(line)
+        if sent and sent.group(1) in libvirt and int(sent.group(2)) > _KEEPALIVE_BYTES:
             found.libvirt_calls += 1
     return found
 
@@ -46,12 +47,18 @@ class Trace:
     def __init__(self, node):
         self._node = node
         self._text = ""
+        self._libvirt = frozenset()
 
     def collect(self):
         self._text = self._node.out(f"cat {_FILE}")
 
+    def note_libvirt(self):
+        """Remembers which sockets are libvirt's."""
+        connections = self._node.out("ss -xHn src /run/libvirt/libvirt-sock").splitlines()
+        self._libvirt = frozenset(line.split()[5] for line in connections)
+
     def result(self):
-        return parse(self._text)
+        return parse(self._text, self._libvirt)
 
 
 @contextlib.contextmanager
@@ -76,6 +83,7 @@ def attached(node):
     """Looks at the running daemon for the time of the block."""
     process = node.background(f"echo $$ > {_PID}; exec strace {_OPTIONS} -p $(cat /run/lab-vswitchd.pid)")
     trace = Trace(node)
+    trace.note_libvirt()
     try:
         yield trace
     finally:
