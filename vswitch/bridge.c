@@ -263,10 +263,12 @@ static int copy_rule_vlans(struct bridge *bridge, struct copy_rule *rule, struct
 }
 
 static int bridge_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                           int tap_ifindex, struct vswitch_error *error)
+                           int tap_ifindex, bool mirror, struct vswitch_error *error)
 {
         struct bridge *bridge = bridge_of(software_switch);
-        struct copy_rule rule = { .mac = *mac, .uplink_ifindex = uplink_ifindex, .tap_ifindex = tap_ifindex };
+        struct copy_rule rule = {
+                .mac = *mac, .uplink_ifindex = uplink_ifindex, .tap_ifindex = tap_ifindex, .mirror = mirror
+        };
         int r = copy_rule_vlans(bridge, &rule, error);
 
         return r < 0 ? r : copy_rule_add(bridge->netlink, &rule, error);
@@ -279,9 +281,9 @@ static int bridge_copy_remove(struct softswitch *software_switch, const struct v
 }
 
 static int bridge_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                            int *ret_tap_ifindex, struct vswitch_error *error)
+                            bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
 {
-        return copy_rule_read(bridge_of(software_switch)->netlink, mac, uplink_ifindex, ret_tap_ifindex, error);
+        return copy_rule_read(bridge_of(software_switch)->netlink, mac, uplink_ifindex, mirror, ret_tap_ifindex, error);
 }
 
 static int bridge_copy_list(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_mac **ret,

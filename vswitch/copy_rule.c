@@ -434,8 +434,9 @@ int copy_rule_add(struct vswitch_netlink *netlink, const struct copy_rule *rule,
                         if (filter->direction != (enum direction) direction ||
                             !vswitch_mac_equal(&filter->mac, &rule->mac))
                                 continue;
-                        if (!filter_has_key(filter, rule)) {
-                                /* The VLAN of the port was changed since: one filter per MAC and direction. */
+                        if (!filter_has_key(filter, rule) || (direction == EGRESS && !rule->mirror)) {
+                                /* The VLAN of the port was changed since, or the mirror is not wanted any more:
+                                 * one filter per MAC and direction at most. */
                                 r = remove_filter(netlink, rule->uplink_ifindex, filter, error);
                                 if (r < 0)
                                         return r;
@@ -444,7 +445,7 @@ int copy_rule_add(struct vswitch_netlink *netlink, const struct copy_rule *rule,
                         handle = filter->handle;
                         is_there = filter->target_ifindex == rule->tap_ifindex;
                 }
-                if (is_there)
+                if (is_there || (direction == EGRESS && !rule->mirror))
                         continue;
 
                 r = add_filter(netlink, (enum direction) direction, rule, handle, qdisc_is_ours, error);
@@ -484,7 +485,7 @@ int copy_rule_remove(struct vswitch_netlink *netlink, const struct vswitch_mac *
         return 0;
 }
 
-int copy_rule_read(struct vswitch_netlink *netlink, const struct vswitch_mac *mac, int uplink_ifindex,
+int copy_rule_read(struct vswitch_netlink *netlink, const struct vswitch_mac *mac, int uplink_ifindex, bool mirror,
                    int *ret_tap_ifindex, struct vswitch_error *error)
 {
         _cleanup_(filter_list_freep) struct filter_list list = { 0 };
@@ -506,7 +507,8 @@ int copy_rule_read(struct vswitch_netlink *netlink, const struct vswitch_mac *ma
         if (!any)
                 *ret_tap_ifindex = 0;
         else
-                *ret_tap_ifindex = target[INGRESS] > 0 && target[INGRESS] == target[EGRESS] ? target[INGRESS] : -1;
+                *ret_tap_ifindex =
+                        target[INGRESS] > 0 && target[EGRESS] == (mirror ? target[INGRESS] : 0) ? target[INGRESS] : -1;
         return 0;
 }
 

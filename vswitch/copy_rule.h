@@ -21,6 +21,7 @@ struct copy_rule {
         struct vswitch_mac mac;
         int uplink_ifindex;
         int tap_ifindex;
+        bool mirror; /* with the egress half */
         enum copy_rule_vlan vlan_mode;
         uint16_t vlan;
         uint16_t vlan_protocol; /* host order */
@@ -31,8 +32,8 @@ int copy_rule_add(struct vswitch_netlink *netlink, const struct copy_rule *rule,
 int copy_rule_remove(struct vswitch_netlink *netlink, const struct vswitch_mac *mac, int uplink_ifindex,
                      struct vswitch_error *error);
 
-/* *ret_tap_ifindex: the tap, 0 without a rule, -1 when only a part of it is there. */
-int copy_rule_read(struct vswitch_netlink *netlink, const struct vswitch_mac *mac, int uplink_ifindex,
+/* *ret_tap_ifindex: the tap, 0 without a rule, -1 when a part of it is missing or too much. */
+int copy_rule_read(struct vswitch_netlink *netlink, const struct vswitch_mac *mac, int uplink_ifindex, bool mirror,
                    int *ret_tap_ifindex, struct vswitch_error *error);
 
 int copy_rule_list(struct vswitch_netlink *netlink, int uplink_ifindex, struct vswitch_mac **ret, size_t *ret_count,

@@ -69,6 +69,7 @@ struct pf {
         int ifindex;
         char address[PF_ADDRESS_SIZE];
         char kernel_driver[PF_DRIVER_NAME_SIZE]; /* "igb" */
+        bool is_emulated;                        /* QEMU's model of the card: not to be taken for the real one */
         unsigned total_vfs;                      /* sriov_totalvfs; 0 when the device has no SR-IOV */
 };
 

@@ -26,6 +26,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* PCI's name for the maker of QEMU's devices; on a real card the subsystem is its maker's. */
+#define SUBSYSTEM_VENDOR_QEMU 0x1af4
+
 const char *pf_kernel_sysfs_root = "/sys";
 
 /*
@@ -67,7 +70,7 @@ static int read_number(const char *path, unsigned *ret)
         if (length < 0)
                 return -errno;
         text[length] = '\0';
-        value = strtoul(text, &end, 10);
+        value = strtoul(text, &end, 0); /* decimal, or with 0x */
         if (end == text || value > UINT_MAX)
                 return -EBADMSG;
         *ret = (unsigned) value;
@@ -110,11 +113,13 @@ int pf_sysfs_identify(const char *name, struct pf *pf, struct vswitch_error *err
 {
         char path[PATH_MAX];
         char text[PF_ADDRESS_SIZE];
+        unsigned subsystem_vendor;
         int r;
 
         pf->address[0] = '\0';
         pf->kernel_driver[0] = '\0';
         pf->total_vfs = 0;
+        pf->is_emulated = false;
 
         snprintf(path, sizeof(path), "%s/class/net/%s/device/subsystem", pf_kernel_sysfs_root, name);
         if (read_link_name(path, text, sizeof(text)) < 0 || strcmp(text, "pci") != 0)
@@ -127,6 +132,8 @@ int pf_sysfs_identify(const char *name, struct pf *pf, struct vswitch_error *err
                                          vswitch_error_text(NULL, r));
 
         (void) pf_sysfs_driver(pf->address, pf->kernel_driver, sizeof(pf->kernel_driver));
+        device_path(path, pf->address, "subsystem_vendor");
+        pf->is_emulated = read_number(path, &subsystem_vendor) == 0 && subsystem_vendor == SUBSYSTEM_VENDOR_QEMU;
         device_path(path, pf->address, "sriov_totalvfs");
         r = read_number(path, &pf->total_vfs);
         if (r < 0 && r != -ENOENT)

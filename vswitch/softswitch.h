@@ -54,14 +54,16 @@ struct softswitch_driver {
                      struct vswitch_error *error);
 
         /* The copy rule: frames for `mac` that come in on `uplink_ifindex` are redirected to `tap_ifindex`; frames
-         * for it that leave there are mirrored to the tap as well. Adding twice is success. */
+         * for it that leave there are mirrored to the tap as well; without `mirror` they are not, for a card that
+         * reflects its PF's own transmissions to it, where the tap would get them twice. Adding twice is success. */
         int (*copy_add)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                        int tap_ifindex, struct vswitch_error *error);
+                        int tap_ifindex, bool mirror, struct vswitch_error *error);
         int (*copy_remove)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
                            struct vswitch_error *error);
-        /* *ret_tap_ifindex: the tap of a complete rule, 0 when there is none, -1 when only a part is there. */
+        /* *ret_tap_ifindex: the tap of a complete rule, 0 when there is none, -1 when it is another one
+         * (a part is missing, or there is a mirror that should not be). */
         int (*copy_read)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                         int *ret_tap_ifindex, struct vswitch_error *error);
+                         bool mirror, int *ret_tap_ifindex, struct vswitch_error *error);
         /* Every MAC that has any part of a copy rule of ours on `uplink_ifindex`; *ret malloc'ed. */
         int (*copy_list)(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_mac **ret,
                          size_t *ret_count, struct vswitch_error *error);

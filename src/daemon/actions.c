@@ -329,7 +329,8 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
                         facts->uplink_filter = FAILOVER_NO;
                 return r;
         case FAILOVER_ADD_COPY_RULE:
-                r = softswitch->driver->copy_add(softswitch, &nic->mac, uplink, nic->tap_ifindex, error);
+                r = softswitch->driver->copy_add(softswitch, &nic->mac, uplink, nic->tap_ifindex,
+                                                 !nic->nic_switch->reflects, error);
                 if (r == 0)
                         facts->copy_rule = FAILOVER_YES;
                 return r;

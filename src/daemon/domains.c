@@ -271,6 +271,11 @@ static void apply(struct manager *manager, struct guest **guest_pointer)
         } else if (!guest->outgoing && domain->outgoing && state == FAILOVER_GUEST_RUNNING) {
                 end_migration(domain);
         }
+        if (guest->incomplete) {
+                /* Its devices are not known now: what was known of them stays. */
+                set_state(manager, domain, state);
+                return;
+        }
         /* The state first: it says whether the VF in the XML is a VF of this host. */
         set_state(manager, domain, state);
         *guest_pointer = NULL;

@@ -62,8 +62,8 @@ static enum failover_known read_copy_rule(struct manager_nic *nic)
         struct softswitch *softswitch = nic->nic_switch->softswitch;
         struct vswitch_error error = { 0 };
         int tap_ifindex = 0;
-        int r = softswitch->driver->copy_read(softswitch, &nic->mac, nic->nic_switch->uplink.ifindex, &tap_ifindex,
-                                              &error);
+        int r = softswitch->driver->copy_read(softswitch, &nic->mac, nic->nic_switch->uplink.ifindex,
+                                              !nic->nic_switch->reflects, &tap_ifindex, &error);
 
         if (r < 0) {
                 log_warning(nic->label, "cannot read its copy rule: %s", vswitch_error_text(&error, r));

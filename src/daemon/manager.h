@@ -45,6 +45,7 @@ struct manager_switch {
         struct pf *pf;                 /* NULL while the uplink is not there */
         struct vswitch_link uplink;    /* as last seen; ifindex 0 when not there */
         enum failover_steering steering;
+        bool reflects;      /* the card hands its PF's own transmissions for an uplink filter back to it */
         char sentence[320]; /* why the switch is not usable, or "" */
 };
 

@@ -21,13 +21,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The steering class by PF driver, as far as it is known without a probe. igb: as QEMU models it (measured: frames
- * for a MAC that is both VF filter and uplink filter reach both). */
-static enum failover_steering default_steering(const char *kernel_driver)
+/* How a card treats a MAC that is VF filter and uplink filter, as far as it was measured. QEMU's igb gives the frame to
+ * both, and gives the PF its own transmissions too; of a real igb nobody has seen that, so it is unknown like all
+ * others, and the safest sequence is used. */
+static void set_steering(struct manager_switch *nic_switch)
 {
-        if (strcmp(kernel_driver, "igb") == 0)
-                return FAILOVER_STEERING_BOTH;
-        return FAILOVER_STEERING_UNKNOWN;
+        const struct pf *pf = nic_switch->pf;
+        bool measured = pf->is_emulated && strcmp(pf->kernel_driver, "igb") == 0;
+
+        nic_switch->steering = measured ? FAILOVER_STEERING_BOTH : FAILOVER_STEERING_UNKNOWN;
+        nic_switch->reflects = measured;
 }
 
 static void set_sentence(struct manager_switch *nic_switch, const char *sentence)
@@ -181,7 +184,7 @@ static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *
                         drop_uplink(nic_switch);
                         return r;
                 }
-                nic_switch->steering = default_steering(nic_switch->pf->kernel_driver);
+                set_steering(nic_switch);
         }
         return 0;
 }
@@ -282,7 +285,8 @@ static void on_link(struct manager *manager, const struct nlmsghdr *header)
         {
                 if (strcmp(nic->tap, link.name) != 0)
                         continue;
-                nic->tap_ifindex = removed ? 0 : nic->tap_ifindex;
+                if (removed && !link.is_port_message)
+                        nic->tap_ifindex = 0;
                 nic->tables_stale = true;
                 manager_nic_dirty(nic);
         }

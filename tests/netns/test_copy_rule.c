@@ -56,7 +56,8 @@ static int add(const struct bench *bench, const char *mac, int tap, struct vswit
 {
         struct vswitch_mac parsed = netns_mac(mac);
 
-        return bench->software_switch->driver->copy_add(bench->software_switch, &parsed, bench->uplink, tap, error);
+        return bench->software_switch->driver->copy_add(bench->software_switch, &parsed, bench->uplink, tap, true,
+                                                        error);
 }
 
 static void add_ok(const struct bench *bench, const char *mac)
@@ -82,8 +83,8 @@ static int read_tap(const struct bench *bench, const char *mac)
         struct vswitch_error error = { 0 };
         int tap = -2;
 
-        ck_assert_msg(bench->software_switch->driver->copy_read(bench->software_switch, &parsed, bench->uplink, &tap,
-                                                                &error) == 0,
+        ck_assert_msg(bench->software_switch->driver->copy_read(bench->software_switch, &parsed, bench->uplink, true,
+                                                                &tap, &error) == 0,
                       "%s", error.text);
         return tap;
 }

@@ -65,6 +65,7 @@ static struct modelled_pf *pf;
 static struct modelled_switch *software_switch;
 static struct vswitch_mac mac;
 static int tap;
+static bool emulated = true; /* the card is one whose ways were measured */
 
 /* ---- the stage ---- */
 
@@ -103,6 +104,8 @@ static void begin(void)
         modelled_nic_reset();
         pf = modelled_pf_add("up0", netns_ifindex("up0"), 2);
         snprintf(pf->pf.kernel_driver, sizeof(pf->pf.kernel_driver), "igb");
+        pf->pf.is_emulated = emulated;
+        pf->reflects = emulated;
         software_switch = modelled_switch_add("br0", netns_ifindex("br0"));
         /* Unbound VFs: a netdev that the kernel does not have would make them foreign. */
         for (size_t i = 0; i < pf->vf_count; i++) {
@@ -278,6 +281,27 @@ START_TEST(a_guest_gets_a_vf_and_gives_it_back)
         fake_guests_end(UUID, "stopped/destroyed");
         RUN_UNTIL(is_gone);
         expect_nothing_left();
+        end();
+}
+END_TEST
+
+START_TEST(on_a_card_that_nobody_measured_the_copy_rule_mirrors)
+{
+        emulated = false;
+        begin();
+        start_guest();
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        ck_assert_int_eq(software_switch->rules[0].egress_tap, tap);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        settle();
+        /* Where the PF might win, its filter would cut off the VF that the guest still uses. */
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        expect_reachable();
         end();
 }
 END_TEST
@@ -751,6 +775,7 @@ int main(void)
         Suite *suite = suite_create("manager");
 
         ADD(a_guest_gets_a_vf_and_gives_it_back);
+        ADD(on_a_card_that_nobody_measured_the_copy_rule_mirrors);
         ADD(a_guest_waits_until_it_accepts_standby);
         ADD(a_reset_serves_both_paths_until_the_guest_is_back);
         ADD(a_guest_without_a_driver_loses_the_vf_again);

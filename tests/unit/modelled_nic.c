@@ -427,7 +427,7 @@ static struct modelled_rule *find_rule(struct modelled_switch *model, const stru
 }
 
 static int model_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                          int tap_ifindex, struct vswitch_error *error)
+                          int tap_ifindex, bool mirror, struct vswitch_error *error)
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
@@ -435,7 +435,7 @@ static int model_copy_add(struct softswitch *software_switch, const struct vswit
 
         if (model->copy_error < 0)
                 return vswitch_error_set(error, model->copy_error, "this kernel cannot copy frames");
-        if (rule && rule->ingress_tap == tap_ifindex && rule->egress_tap == tap_ifindex)
+        if (rule && rule->ingress_tap == tap_ifindex && rule->egress_tap == (mirror ? tap_ifindex : 0))
                 return 0;
         if (!rule) {
                 if (model->rule_count == MODELLED_RULES_MAX)
@@ -446,7 +446,7 @@ static int model_copy_add(struct softswitch *software_switch, const struct vswit
                 .mac = *mac,
                 .uplink = uplink_ifindex,
                 .ingress_tap = tap_ifindex,
-                .egress_tap = tap_ifindex,
+                .egress_tap = mirror ? tap_ifindex : 0,
         };
         model->writes++;
         return 0;
@@ -467,7 +467,7 @@ static int model_copy_remove(struct softswitch *software_switch, const struct vs
 }
 
 static int model_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                           int *ret_tap_ifindex, struct vswitch_error *error)
+                           bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
 {
         LOCKED();
         const struct modelled_rule *rule = find_rule(model_of_switch(software_switch), mac, uplink_ifindex);
@@ -475,8 +475,9 @@ static int model_copy_read(struct softswitch *software_switch, const struct vswi
         if (!rule)
                 *ret_tap_ifindex = 0;
         else
-                *ret_tap_ifindex =
-                        rule->ingress_tap > 0 && rule->ingress_tap == rule->egress_tap ? rule->ingress_tap : -1;
+                *ret_tap_ifindex = rule->ingress_tap > 0 && rule->egress_tap == (mirror ? rule->ingress_tap : 0)
+                                           ? rule->ingress_tap
+                                           : -1;
         return 0;
 }
 
@@ -608,7 +609,7 @@ unsigned modelled_paths(const struct modelled_pf *pf, const struct modelled_swit
                 /* It leaves at the uplink. */
                 if (rule && rule->egress_tap == tap)
                         paths |= MODELLED_TAP;
-                to_pf = false;
+                to_pf = to_pf && pf->reflects;
                 break;
         default:
                 return 0;

@@ -43,6 +43,7 @@ struct modelled_vf {
 struct modelled_pf {
         struct pf pf; /* first: this is what open() hands out */
         enum modelled_steering steering;
+        bool reflects; /* its own transmissions for an uplink filter come back to it */
         struct modelled_vf vfs[MODELLED_VFS_MAX];
         size_t vf_count;
         struct vswitch_mac filters[MODELLED_FILTERS_MAX];
