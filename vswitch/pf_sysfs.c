@@ -113,7 +113,7 @@ int pf_sysfs_identify(const char *name, struct pf *pf, struct vswitch_error *err
 {
         char path[PATH_MAX];
         char text[PF_ADDRESS_SIZE];
-        unsigned subsystem_vendor;
+        unsigned subsystem_vendor = 0;
         int r;
 
         pf->address[0] = '\0';

@@ -254,6 +254,8 @@ int config_load(const char *path, struct config **ret, struct vswitch_error *err
         set_checks(root);
         r = load(root, text, config);
         cfg_free(root);
+        report_to.path = NULL;
+        report_to.error = NULL;
         if (r < 0)
                 return report_to.failed ? r : vswitch_error_set(error, r, "%s: %s", path, strerror(-r));
         *ret = TAKE_PTR(config);

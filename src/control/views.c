@@ -95,7 +95,7 @@ static void clear_pf(struct control_pf *pf)
 
 static void clear_pfs(struct views *views)
 {
-        for (size_t i = 0; i < views->pfs_count; i++)
+        for (size_t i = 0; views->pfs && i < views->pfs_count; i++)
                 clear_pf(&views->pfs[i]);
         free(views->pfs);
         views->pfs = NULL;

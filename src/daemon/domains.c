@@ -260,6 +260,7 @@ static void apply(struct manager *manager, struct guest **guest_pointer)
                 return;
         if (guest->state == GUEST_OFF) {
                 set_state(manager, domain, state);
+                nics_forget_domain_if_empty(manager, domain);
                 return;
         }
         /* A migration that was under way before we looked; the events tell what follows. */

@@ -170,6 +170,8 @@ struct manager_nic *nics_add(struct manager *manager, struct manager_domain *dom
 /* Takes the snapshot over and makes NICs of it. */
 void nics_apply_guest(struct manager *manager, struct manager_domain *domain, struct guest *guest);
 void nics_forget_if_done(struct manager_nic *nic); /* frees it when nothing of it is left here */
+/* Frees a domain that is not here and has no NIC left; one that never had any is nobody else's to forget. */
+void nics_forget_domain_if_empty(struct manager *manager, struct manager_domain *domain);
 void nics_free_all(struct manager *manager);
 int nics_record(struct manager_nic *nic, struct vswitch_error *error);
 /* The alias that the VF of NIC `alias` has in the guest. */

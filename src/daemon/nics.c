@@ -245,7 +245,7 @@ static void free_nic(struct manager_nic *nic)
         free(nic);
 }
 
-static void forget_domain_if_empty(struct manager *manager, struct manager_domain *domain)
+void nics_forget_domain_if_empty(struct manager *manager, struct manager_domain *domain)
 {
         const struct manager_nic *nic;
 
@@ -283,7 +283,7 @@ void nics_forget_if_done(struct manager_nic *nic)
                 control_nic_removed(manager->control, domain->uuid, nic->alias);
         log_info(nic->label, "gone from this host");
         free_nic(nic);
-        forget_domain_if_empty(manager, domain);
+        nics_forget_domain_if_empty(manager, domain);
 }
 
 void nics_free_all(struct manager *manager)

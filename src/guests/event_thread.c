@@ -74,7 +74,7 @@ void *guests_event_thread(void *userdata)
                 if (atomic_load(&guests->event_loop_stops))
                         break;
                 if (virEventRunDefaultImpl() < 0)
-                        nanosleep(&(struct timespec){ .tv_nsec = 100 * 1000 * 1000 }, NULL);
+                        nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
         }
         atomic_store(&guests->wake_timer, -1);
         virEventRemoveTimeout(timer);

@@ -280,7 +280,7 @@ void guests_answer(struct guests *guests, struct guests_request *request, int re
 
         /* The one answer that must not be lost. */
         while (!(message = message_new(MESSAGE_DONE)))
-                nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
+                nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
         message->request = request;
         message->result = result;
         snprintf(message->sentence.text, sizeof(message->sentence.text), "%s", sentence);

@@ -157,11 +157,9 @@ static struct guest *conclude(struct guests *guests, struct domain *domain, stru
                 domain->history.outgoing = true;
         if (reading->job != GUEST_JOB_OUTGOING)
                 domain->history.outgoing = false;
-        if (guest->incomplete)
-                plan_read(guests, domain, POLL_INCOMPLETE);
-        else if (reading->job == GUEST_JOB_OUTGOING || reading->job == GUEST_JOB_INCOMING)
+        if (!guest->incomplete && (reading->job == GUEST_JOB_OUTGOING || reading->job == GUEST_JOB_INCOMING))
                 plan_read(guests, domain, ends ? POLL_ENDING : POLL_MIGRATION);
-        else if (reading->is_second_hand)
+        else if (guest->incomplete || reading->is_second_hand)
                 plan_read(guests, domain, POLL_INCOMPLETE);
         return guest;
 }

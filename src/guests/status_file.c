@@ -21,7 +21,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define FILE_SIZE_MAX (16 * 1024 * 1024)
+#define FILE_SIZE_FIRST ((size_t) 64 << 10)
+#define FILE_SIZE_MAX   ((size_t) 16 << 20)
 
 const char *status_file_directory = "/run/libvirt/qemu";
 
@@ -45,7 +46,7 @@ static int read_whole_file(const char *path, char **ret)
                 if (room - size < 2) {
                         char *larger;
 
-                        room = room ? room * 2 : 64 * 1024;
+                        room = room ? room * 2 : FILE_SIZE_FIRST;
                         if (room > FILE_SIZE_MAX)
                                 return -EFBIG;
                         larger = realloc(text, room);
