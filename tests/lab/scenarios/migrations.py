@@ -15,7 +15,7 @@ def _move(bench, source, target, command):
     expect(bench.where() == target, f"after `{command}` g1 is not on {target.name}")
     bench.await_path(target, VF if target.vfs else SYNTHETIC)
     bench.await_path(source, ABSENT)
-    stopped = re.search(r"Total downtime: +(\d+) ms", target.out(f"virsh domjobinfo {G1.name} --completed"))
+    stopped = re.search(r"Total downtime: +(\d+) +ms", target.out(f"virsh domjobinfo {G1.name} --completed"))
     expect(stopped, f"libvirt on {target.name} does not say how long the guest stood still")
     return int(stopped.group(1)) / 1000
 
