@@ -20,11 +20,13 @@ VF = 0                      # what is used by hand; the lab keeps the last one f
 NIC = "ua-net0"
 UNPLUG_SECONDS, VF_SECONDS, MOVE_SECONDS, MIGRATE_SECONDS = 60, 90, 120, 180
 
+# The alias is the one that vswitch gives: for as long as a QEMU process lives, its virtio NIC takes no second primary
+# with another name, not even after the first one is gone.
 _VF_XML = """<interface type='hostdev' managed='yes'>
   <mac address='{mac}'/>
   <source><address type='pci' domain='0x{domain}' bus='0x{bus}' slot='0x{slot}' function='0x{function}'/></source>
   <teaming type='transient' persistent='ua-net0'/>
-  <alias name='ua-vf0'/>
+  <alias name='ua-vf-net0'/>
 </interface>
 """
 _VF_FILE = "/run/compare-vf.xml"
