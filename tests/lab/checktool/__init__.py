@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The leftover check: does a host's kernel hold what its guests ask for, and nothing else?
 
 It shares nothing with the product: it reads the kernel, libvirt and the files

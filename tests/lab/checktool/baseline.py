@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the hosts were like before anybody had a VF: what a release must bring back.
 
 Taken from a host that never had a guest, so that neither the product nor libvirt

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Run on a host by collect.py: prints everything the check looks at, in sections.
 # Only programs that every host has; no Python there.
 section() { printf '\n@@ %s\n' "$*"; }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the hosts: one script, one ssh call each, all at once."""
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the state of a host asks for, and every difference from it in one sentence.
 
 The yardstick is what runs on the host.  A NIC is on the synthetic path or on a VF,

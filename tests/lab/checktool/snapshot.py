@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One host's state at one moment, parsed from what collect.bash prints."""
 import json
 import xml.etree.ElementTree as ElementTree

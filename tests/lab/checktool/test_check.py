@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Tests of the leftover check, with what real hosts said: no lab is needed.
 
 samples/: the output of collect.bash on h1, with g1 on a VF, with it on the synthetic

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the project must be able to do, shown in the lab.
 
 A scenario is a function that brings the lab into a situation, does something, and

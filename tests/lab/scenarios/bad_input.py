@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What people and machines get wrong: a clear sentence, the documented exit code, and nothing changed.
 
 Each case is a command that must fail (or a situation that must be shown), and the

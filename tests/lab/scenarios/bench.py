@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lab as scenarios use it: hosts, guests, paths, daemons.
 
 Where a NIC's frames go is read from the kernel's tables, not asked of the daemon:
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from checktool.collect import lab_hosts
 from labtool import guests, hosts
-from labtool.addresses import Guest, Host
+from labtool.addresses import Guest, Host, neighbour
 from labtool.base import LabError, run, wait_for
 from labtool.paths import LAB
 
@@ -118,6 +119,16 @@ class Bench:
 
     def start_guest(self, guest, node, variant="teaming"):
         guests.start(guest, node.host, variant, [n.host for n in self.nodes.values()])
+
+    def know_neighbours(self):
+        """Lets the neighbours on the hosts' bridges hear from beyond their host.
+
+        An igb with VFs hands unknown unicast frames to nobody.  That a switch tells
+        its uplink of everybody behind it is not asked of the product yet.
+        """
+        for node in self.nodes.values():
+            mac = neighbour(node.host).mac
+            node.ssh(f"bridge fdb show dev {node.pf} | grep -q '^{mac} self' || bridge fdb add {mac} dev {node.pf} self")
 
     def ready(self, path=VF):
         """g1 alone, on h1, on the path wanted; daemons with their usual settings everywhere."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command: chooses scenarios, runs them, and says how each ended."""
 import argparse
 import contextlib
@@ -82,6 +83,7 @@ def _run(scenario):
     sizes = {node: bench.log_size(node) for node in bench.nodes.values()}
     print(f"{scenario.name}: {scenario.summary}", flush=True)
     begin = time.monotonic()
+    bench.know_neighbours()
     reasons = _attempt(scenario, bench)
     taken = time.monotonic() - begin
     for note in bench.notes:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """kill -9 of the daemon: traffic goes on, and after the restart everything converges."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Migrations that are refused, fail or are cancelled: the guest is on its VF again on the source."""
 from .bench import ABSENT, G1, MOVE_SECONDS, SYNTHETIC, VF, Failure, expect
 from .phases import ABORT, Migration

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A daemon that has nothing to do costs nothing."""
 import time
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One host: a NIC gets a VF, gives it back, and its guest reboots."""
 from labtool.base import wait_for
 

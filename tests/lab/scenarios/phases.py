@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Doing something at a certain phase of a migration.
 
 The phases come and go within milliseconds, and starting virsh takes longer.  So a

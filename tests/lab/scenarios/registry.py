@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scenarios' names.  They run in this order."""
 from dataclasses import dataclass
 from typing import Callable

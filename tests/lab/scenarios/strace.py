@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the daemon asks of the kernel, by strace."""
 import contextlib
 import re

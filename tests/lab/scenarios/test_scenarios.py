@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Tests of what the scenarios read out of other programs' words: no lab is needed."""
 import os
 import sys

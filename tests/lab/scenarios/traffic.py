@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Light pings from all kinds of senders while something happens.
 
 Five a second from each: enough to see a path that is dead, little enough not to
