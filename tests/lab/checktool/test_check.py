@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the leftover check, with what real hosts said: no lab is needed.
 
-samples/: the output of collect.bash on h1, with g1 on a VF, with it on the synthetic
-path, after it was gone, and with what is left when it goes while the daemon is dead.
+samples/: the output of collect.bash on a host with g1 on a VF, with it on the synthetic
+path, after it was gone, with what is left when it goes while the daemon is dead, and
+on a host that was littered by hand.
 """
 import copy
 import json
@@ -65,22 +66,15 @@ class Parsing(CheckTest):
         self.assertEqual(list(snapshot.claims), [f"{snapshot.vfs[0].address}.json"])
         self.assertTrue(snapshot.daemon_runs and snapshot.had_guests)
 
-    def test_vlan_and_other_attributes(self):
-        text = (_SAMPLES / "empty.txt").read_text()
-        text = text.replace('"vlan_list":[{}]', '"vlan_list":[{"vlan":7,"qos":3}]', 1)
-        text = text.replace('"spoofchk":true', '"spoofchk":false', 1).replace('"max_tx":0', '"max_tx":100', 1)
-        vf = parse("h1", _PF, text).vfs[0]
-        self.assertEqual((vf.vlan, vf.qos, vf.spoofchk, vf.max_rate), (7, 3, False, 100))
-
-    def test_copy_rules(self):
-        rule = [{"protocol": "all", "pref": 1, "kind": "flower", "chain": 0},
-                {"protocol": "all", "pref": 1, "kind": "flower", "chain": 0, "options": {
-                    "handle": 1, "keys": {"dst_mac": _G1.mac}, "skip_hw": True,
-                    "actions": [{"kind": "mirred", "mirred_action": "redirect", "to_dev": _G1.tap}]}}]
-        text = (_SAMPLES / "empty.txt").read_text().replace("@@ ingress\n[]", f"@@ ingress\n{json.dumps(rule)}")
-        snapshot = parse("h1", _PF, text)
-        self.assertEqual(snapshot.copies, [f"ingress flower {_G1.mac} redirect to {_G1.tap}"])
-        self.check(snapshot, "copy rule left on enp1s0")
+    def test_littered(self):
+        snapshot = sample("littered")
+        vf = snapshot.vfs[1]
+        self.assertEqual((vf.vlan, vf.qos, vf.spoofchk, vf.trust), (7, 3, False, True))
+        self.assertEqual(snapshot.copies, [f"ingress flower {_G1.mac} redirect to dummy0",
+                                           f"egress flower {_G1.mac} mirror to dummy0"])
+        self.assertTrue(snapshot.clsact)
+        self.assertEqual(snapshot.pins, {"52:54:00:12:34:58": {("dummy0", True)},
+                                         "52:54:00:12:34:59": {("dummy0", False)}})
 
     def test_a_host_without_sriov(self):
         text = (_SAMPLES / "empty.txt").read_text()
@@ -122,6 +116,14 @@ class Clean(CheckTest):
 class WithoutGuest(CheckTest):
     def test_left_by_a_guest_that_went_unseen(self):
         self.check(sample("left-behind"), f"uplink filter {_G1.mac}: no guest", "record of g1/ua-net0: that guest")
+
+    def test_everything_that_lies_about_is_named(self):
+        vf1, vf2 = "VF 1 (0000:01:10.2) has ", "VF 2 (0000:01:10.4) has "
+        self.check(sample("littered"), vf1 + "vlan 7", vf1 + "qos 3", vf1 + "spoofchk off", vf1 + "trust on",
+                   vf2 + "MAC 52:54:00:12:34:57", "claims/0000:01:10.4.new cannot be read",
+                   "pin of 52:54:00:12:34:58 to dummy0", "pin of 52:54:00:12:34:59 to dummy0",
+                   "uplink filter 52:54:00:12:34:58", "(ingress flower", "(egress flower", "clsact qdisc left",
+                   base=baseline.derived(sample("littered")))
 
     def test_free_vf_with_a_setting(self):
         for name, value in (("vlan", 5), ("spoofchk", False), ("trust", True), ("driver", "vfio-pci"),
