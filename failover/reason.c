@@ -71,6 +71,11 @@ static const struct {
                                             "see the daemon's log for what the kernel said" },
         [FAILOVER_REASON_ATTACH_FAILED] = { "attach-failed", "libvirt refused to attach the VF",
                                             "see the daemon's log for what libvirt said" },
+        [FAILOVER_REASON_ANOTHER_PRIMARY] = { "another-primary",
+                                              "the guest's QEMU had a VF under another name for this NIC and takes no "
+                                              "other one",
+                                              "shut the guest down and start it again (a reboot from inside is not "
+                                              "enough)" },
         [FAILOVER_REASON_GUEST_DRIVER_MISSING] = { "guest-driver-missing", "the guest's VF driver did not come up",
                                                    "install the VF's driver in the guest" },
         [FAILOVER_REASON_GUEST_DOES_NOT_USE_VF] = { "guest-does-not-use-vf",

@@ -262,6 +262,11 @@ static int copy_rule_vlans(struct bridge *bridge, struct copy_rule *rule, struct
         return 0;
 }
 
+static int bridge_prepare_uplink(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_error *error)
+{
+        return copy_rule_prepare(bridge_of(software_switch)->netlink, uplink_ifindex, error);
+}
+
 static int bridge_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
                            int tap_ifindex, bool mirror, struct vswitch_error *error)
 {
@@ -351,6 +356,7 @@ const struct softswitch_driver softswitch_bridge_driver = {
         .read_pin = bridge_read_pin,
         .pin = bridge_pin,
         .unpin = bridge_unpin,
+        .prepare_uplink = bridge_prepare_uplink,
         .copy_add = bridge_copy_add,
         .copy_remove = bridge_copy_remove,
         .copy_read = bridge_copy_read,

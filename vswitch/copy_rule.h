@@ -27,6 +27,9 @@ struct copy_rule {
         uint16_t vlan_protocol; /* host order */
 };
 
+/* Makes the uplink ready (clsact), where it is not. The kernel drops frames while it does so: once is enough. */
+int copy_rule_prepare(struct vswitch_netlink *netlink, int uplink_ifindex, struct vswitch_error *error);
+
 int copy_rule_add(struct vswitch_netlink *netlink, const struct copy_rule *rule, struct vswitch_error *error);
 
 int copy_rule_remove(struct vswitch_netlink *netlink, const struct vswitch_mac *mac, int uplink_ifindex,

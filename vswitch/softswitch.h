@@ -53,6 +53,10 @@ struct softswitch_driver {
         int (*unpin)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
                      struct vswitch_error *error);
 
+        /* Makes an uplink ready for copy rules. Once, when it is taken into use: on Linux the kernel drops frames for a
+         * moment when the place for filters is made, so it is not made and unmade around each move. */
+        int (*prepare_uplink)(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_error *error);
+
         /* The copy rule: frames for `mac` that come in on `uplink_ifindex` are redirected to `tap_ifindex`; frames
          * for it that leave there are mirrored to the tap as well; without `mirror` they are not, for a card that
          * reflects its PF's own transmissions to it, where the tap would get them twice. Adding twice is success. */

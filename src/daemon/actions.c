@@ -227,8 +227,12 @@ static int restore(struct manager_nic *nic, struct vswitch_error *error)
 
 static void attached(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
 {
+        /* QEMU keeps the name of a virtio NIC's first primary for as long as it lives (failover_find_primary_device). */
         if (result < 0) {
-                fail(nic, FAILOVER_REASON_ATTACH_FAILED, sentence);
+                fail(nic,
+                     strstr(sentence, "more than one primary device") ? FAILOVER_REASON_ANOTHER_PRIMARY
+                                                                      : FAILOVER_REASON_ATTACH_FAILED,
+                     sentence);
         } else {
                 nic->facts.attached = FAILOVER_YES;
                 nic->facts.attached_since = manager_now(nic->manager);

@@ -166,6 +166,20 @@ static int open_bridge(struct manager_switch *nic_switch, struct vswitch_error *
                                                         &nic_switch->softswitch, error);
 }
 
+/* Not a reason to do without the switch: guests stay synthetic then, and each says why when it is to be moved. */
+static void prepare_uplink(struct manager_switch *nic_switch)
+{
+        struct softswitch *softswitch = nic_switch->softswitch;
+        struct vswitch_error error = { 0 };
+        int r;
+
+        if (!nic_switch->config->iov || nic_switch->pf->total_vfs == 0)
+                return;
+        r = softswitch->driver->prepare_uplink(softswitch, nic_switch->uplink.ifindex, &error);
+        if (r < 0)
+                log_warning(nic_switch->config->name, "no NIC can be moved to a VF: %s", vswitch_error_text(&error, r));
+}
+
 static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *error)
 {
         struct manager *manager = nic_switch->manager;
@@ -185,6 +199,7 @@ static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *
                         return r;
                 }
                 set_steering(nic_switch);
+                prepare_uplink(nic_switch);
         }
         return 0;
 }

@@ -426,6 +426,11 @@ static struct modelled_rule *find_rule(struct modelled_switch *model, const stru
         return NULL;
 }
 
+static int model_prepare_uplink(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_error *error)
+{
+        return 0;
+}
+
 static int model_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
                           int tap_ifindex, bool mirror, struct vswitch_error *error)
 {
@@ -535,6 +540,7 @@ const struct softswitch_driver modelled_switch_driver = {
         .read_pin = model_read_pin,
         .pin = model_pin,
         .unpin = model_unpin,
+        .prepare_uplink = model_prepare_uplink,
         .copy_add = model_copy_add,
         .copy_remove = model_copy_remove,
         .copy_read = model_copy_read,

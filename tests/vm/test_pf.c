@@ -57,6 +57,8 @@ static void set_up(void)
         ck_assert_msg(pf_name && wire_name, "VM_PF and VM_WIRE must name the PFs");
         ck_assert_msg(vswitch_netlink_open(&netns_netlink, &error) == 0, "%s", error.text);
         ck_assert_msg(pf_kernel_driver.open(netns_netlink, pf_name, &pf, &error) == 0, "%s", error.text);
+        /* It stays once it is there, as in the daemon; so it belongs to what was before. */
+        netns_run("tc qdisc replace dev %s clsact", pf_name);
         golden = dump();
 }
 

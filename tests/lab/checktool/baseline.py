@@ -22,14 +22,13 @@ class Baseline:
     vfs: dict = field(default_factory=dict)     # index -> Vf
     pins: dict = field(default_factory=dict)
     filters: set = field(default_factory=set)
-    clsact: bool = False
     ports: dict = field(default_factory=dict)
 
 
 def of(snapshot):
     """The baseline that a snapshot of an untouched host is."""
     return Baseline(vfs={vf.index: vf for vf in snapshot.vfs}, pins=snapshot.pins, filters=snapshot.filters,
-                    clsact=snapshot.clsact, ports=snapshot.ports)
+                    ports=snapshot.ports)
 
 
 def derived(snapshot):
@@ -55,13 +54,13 @@ def _load():
 def _to_json(baseline):
     return {"vfs": [asdict(vf) for vf in baseline.vfs.values()],
             "pins": {mac: sorted(entries) for mac, entries in baseline.pins.items()},
-            "filters": sorted(baseline.filters), "clsact": baseline.clsact, "ports": baseline.ports}
+            "filters": sorted(baseline.filters), "ports": baseline.ports}
 
 
 def _from_json(saved):
     return Baseline(vfs={vf["index"]: Vf(**vf) for vf in saved["vfs"]},
                     pins={mac: {tuple(entry) for entry in entries} for mac, entries in saved["pins"].items()},
-                    filters=set(saved["filters"]), clsact=saved["clsact"], ports=saved["ports"])
+                    filters=set(saved["filters"]), ports=saved["ports"])
 
 
 def save(snapshots):

@@ -5,7 +5,6 @@ section() { printf '\n@@ %s\n' "$*"; }
 
 section link;       ip -j -d link show dev "$pf"
 section fdb;        bridge -j fdb show
-section qdisc;      tc -j qdisc show
 section ingress;    tc -j filter show dev "$pf" ingress
 section egress;     tc -j filter show dev "$pf" egress
 

@@ -58,7 +58,6 @@ class Snapshot:
     pins: dict = field(default_factory=dict)        # MAC -> set of (port, sticky)
     filters: set = field(default_factory=set)       # unicast MACs in the PF's own list
     copies: list = field(default_factory=list)      # tc filters on the PF, as texts
-    clsact: bool = False                            # on the PF
     ports: dict = field(default_factory=dict)       # bridge port -> multicast_router
     claims: dict = field(default_factory=dict)      # file name -> content, None if unreadable
     records: dict = field(default_factory=dict)
@@ -175,8 +174,6 @@ def parse(host, pf, text):
             link = _json_list(body)[0]
         elif kind == "fdb":
             _read_fdb(snapshot, _json_list(body))
-        elif kind == "qdisc":
-            snapshot.clsact = any(q["kind"] == "clsact" and q["dev"] == pf for q in _json_list(body))
         elif kind in ("ingress", "egress"):
             snapshot.copies += _rules(kind, _json_list(body))
         elif kind == "ports":

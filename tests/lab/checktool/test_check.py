@@ -59,7 +59,7 @@ class Parsing(CheckTest):
         self.assertGreater(snapshot.vfs[0].vectors, 0)
         self.assertEqual(snapshot.pins, {_G1.mac: {(_PF, True)}})
         self.assertEqual(snapshot.filters, {_NEIGHBOUR})
-        self.assertEqual((snapshot.copies, snapshot.clsact), ([], False))
+        self.assertEqual(snapshot.copies, [])
         self.assertEqual(snapshot.ports, {_PF: 1, "nbr0": 1, _G1.tap: 2})
         self.assertEqual([d.name for d in snapshot.domains], [_G1.name])
         self.assertEqual(snapshot.domains[0].vfs, (GuestVf("ua-vf-net0", snapshot.vfs[0].address, "ua-net0"),))
@@ -72,7 +72,6 @@ class Parsing(CheckTest):
         self.assertEqual((vf.vlan, vf.qos, vf.spoofchk, vf.trust), (7, 3, False, True))
         self.assertEqual(snapshot.copies, [f"ingress flower {_G1.mac} redirect to dummy0",
                                            f"egress flower {_G1.mac} mirror to dummy0"])
-        self.assertTrue(snapshot.clsact)
         self.assertEqual(snapshot.pins, {"52:54:00:12:34:58": {("dummy0", True)},
                                          "52:54:00:12:34:59": {("dummy0", False)}})
 
@@ -122,7 +121,7 @@ class WithoutGuest(CheckTest):
         self.check(sample("littered"), vf1 + "vlan 7", vf1 + "qos 3", vf1 + "spoofchk off", vf1 + "trust on",
                    vf2 + "MAC 52:54:00:12:34:57", "claims/0000:01:10.4.new cannot be read",
                    "pin of 52:54:00:12:34:58 to dummy0", "pin of 52:54:00:12:34:59 to dummy0",
-                   "uplink filter 52:54:00:12:34:58", "(ingress flower", "(egress flower", "clsact qdisc left",
+                   "uplink filter 52:54:00:12:34:58", "(ingress flower", "(egress flower",
                    base=baseline.derived(sample("littered")))
 
     def test_free_vf_with_a_setting(self):
@@ -148,11 +147,6 @@ class WithoutGuest(CheckTest):
         snapshot = sample("empty")
         snapshot.filters.clear()
         self.check(snapshot, f"no uplink filter {_NEIGHBOUR}: it was there before")
-
-    def test_clsact(self):
-        snapshot = sample("empty")
-        snapshot.clsact = True
-        self.check(snapshot, "clsact qdisc left")
 
     def test_claim_and_lease(self):
         snapshot = sample("empty")
