@@ -122,6 +122,9 @@ static void on_lifecycle(struct manager *manager, struct manager_domain *domain,
                 { "stopped/", FAILOVER_GUEST_ABSENT },
         };
 
+        /* The end of the guest's earlier stay here may be told after the hook has announced its return. */
+        if (domain->state == FAILOVER_GUEST_EXPECTED && strncmp(detail, "started/", 8) != 0)
+                return;
         if (strncmp(detail, "started/", 8) == 0)
                 domain->started_under_our_eyes = true;
         for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)

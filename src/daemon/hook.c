@@ -219,8 +219,11 @@ static void on_migrate(struct manager *manager, const char *name, const char *xm
                 reply(token, NULL, NULL);
                 return;
         }
-        if (domain->state == FAILOVER_GUEST_UNKNOWN || domain->state == FAILOVER_GUEST_ABSENT)
-                domain->state = FAILOVER_GUEST_EXPECTED;
+        /* libvirt asks only when it has no QEMU for it: whatever was known of an earlier stay here is over. */
+        domain->state = FAILOVER_GUEST_EXPECTED;
+        domain->outgoing = false;
+        domain->unplug_asked_by_qemu = false;
+        domain->migration_status[0] = '\0';
         snprintf(wait->uuid, sizeof(wait->uuid), "%s", guest->uuid);
         wait->domain = domain;
         wait->reply = reply;

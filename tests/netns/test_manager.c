@@ -564,6 +564,41 @@ START_TEST(a_guest_that_arrives_without_a_vf_is_announced_too)
 }
 END_TEST
 
+START_TEST(a_guest_that_comes_back_at_once_is_not_taken_for_one_that_left)
+{
+        struct hook_answer answer;
+
+        begin();
+        start_guest_on_vf();
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        settle();
+        drive_guest(false);
+        RUN_UNTIL(is_withdrawn);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "device");
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        settle();
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_HANDED_OVER);
+        /* The hook speaks before libvirt's event that the guest has left. */
+        announce_guest(&answer);
+        ck_assert_str_eq(answer.refused, "");
+        fake_guests_end(UUID, "stopped/migrated");
+        settle();
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_EXPECTED);
+        ck_assert(nic()->claim && nic()->claim->leased);
+        fake_guests_start(answer.xml, GUEST_INCOMING);
+        settle();
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        RUN_UNTIL(is_offering);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        end();
+}
+END_TEST
+
 START_TEST(a_host_without_a_free_vf_refuses_with_the_way_out)
 {
         struct hook_answer answer;
@@ -788,6 +823,7 @@ int main(void)
         ADD(a_handover_that_fails_is_undone_and_announced);
         ADD(a_guest_that_arrives_finds_a_vf);
         ADD(a_guest_that_arrives_without_a_vf_is_announced_too);
+        ADD(a_guest_that_comes_back_at_once_is_not_taken_for_one_that_left);
         ADD(a_host_without_a_free_vf_refuses_with_the_way_out);
         ADD(a_lease_ends_when_the_guest_does_not_come);
         ADD(a_lease_ends_when_the_incoming_guest_dies);
