@@ -94,7 +94,8 @@ class _Canvas:
 
     def line(self, points, stroke, width=1.0, extra=""):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self.elements.append(f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width}" {extra}/>')
+        self.elements.append(f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width}" '
+                             f'{extra}/>')
 
     def area(self, points, fill):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

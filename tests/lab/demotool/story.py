@@ -122,7 +122,8 @@ class Story:
         seconds = (event.at - self._stopped_at) / 1e9
         self.pauses.append((self._stopped_at, event.at))
         self._stopped_at, self._runs_on = None, event.host
-        return f"{self._guest} runs on {event.host} (paused for the hand-over: {seconds:.1f} s)", f"runs on {event.host}"
+        return (f"{self._guest} runs on {event.host} (paused for the hand-over: {seconds:.1f} s)",
+                f"runs on {event.host}")
 
     def _wire(self, event):
         """The first announcement of a host after a hand-over has begun; more follow, and QEMU's own."""

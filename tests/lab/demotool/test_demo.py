@@ -59,8 +59,8 @@ def example():
         answered = [max(s + 5_000_000, 20_850_000_000) if 19.9 < s / SECOND < 20.8 else s + 5_000_000
                     for s in sent if s not in lost]
         senders.append(picture.Traffic(name, sent, answered, lost))
-    return picture.Picture("A guest moves", ["12 of 34 lost", "emulated igb"], 0, 28 * SECOND, RATE, one.spans(28 * SECOND), one.lines,
-                           senders)
+    return picture.Picture("A guest moves", ["12 of 34 lost", "emulated igb"], 0, 28 * SECOND, RATE,
+                           one.spans(28 * SECOND), one.lines, senders)
 
 
 class Parsing(unittest.TestCase):
@@ -75,7 +75,8 @@ class Parsing(unittest.TestCase):
             self.assertIsNone(events.parse(line, "h1", "g1"), line)
 
     def test_a_path_without_a_vf(self):
-        line = '{"realtime_usec":1,"kind":"move","subject":"g1/ua-net0","sentence":"unknown -> synthetic, path synthetic: held"}'
+        line = ('{"realtime_usec":1,"kind":"move","subject":"g1/ua-net0",'
+                '"sentence":"unknown -> synthetic, path synthetic: held"}')
         event = events.parse(line, "h1", "g1")
         self.assertEqual((event.path, event.vf), ("synthetic", ""))
 
