@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Unit tests of what the demo makes of recorded events: no lab, no root.  `test_demo.py picture FILE` draws them."""
+import contextlib
+import io
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -10,7 +13,7 @@ from types import SimpleNamespace
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from demotool import clock, events, losses, picture, proof, story  # noqa: E402  (the path above has to be set first)
+from demotool import clock, events, losses, main, picture, proof, story  # noqa: E402  (the path above has to be set first)
 
 SECOND = 1_000_000_000
 VF = "0000:01:10.0"
@@ -170,6 +173,34 @@ class Drawing(unittest.TestCase):
         ElementTree.fromstring(text)
         for words in ("emulated igb", "host h2", f"VF {VF} of h1", "announced", "seconds since"):
             self.assertIn(words, text)
+
+
+class Showing(unittest.TestCase):
+    """What is told and written after a run."""
+
+    def setUp(self):
+        sent = [i * SECOND // RATE for i in range(28 * RATE)]
+        measured = SimpleNamespace(
+            sent={0: sent}, replies={0: {i: [(stamp, 0)] for i, stamp in enumerate(sent) if i > 2}},
+            senders=[SimpleNamespace(number=0, kind="bridge", host="h1")])
+        self.analysis = SimpleNamespace(m=measured, losses=[
+            SimpleNamespace(sender=0, sent=sent[i], charge=charge, place=place)
+            for i, (charge, place) in enumerate((("host", "PF"), ("guest", "tap"), ("stopped", "wire")))])
+
+    def test_the_table_and_the_picture(self):
+        live = SimpleNamespace(zero=0, accuracy_ms=lambda: 2, story=told)
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as printed:
+            main._show(self.analysis, live, Path(folder, "demo.svg"))
+            drawn = Path(folder, "demo.svg").read_text()
+        self.assertIn("3 of 1400 frames were lost: 1 while the guest itself stood still", printed.getvalue())
+        self.assertIn("1 by the hosts (last seen at PF: 1)", printed.getvalue())
+        self.assertIn("neighbour on h1", drawn)
+
+    def test_the_summary_names_every_vf(self):
+        stays = [proof.Stay("h1", "vf-1"), proof.Stay("h2", "vf-2"), proof.Stay("h1", "vf-3")]
+        sentence = main._summary(stays, told(), "g1")
+        for words in ("vf-1 of h1", "vf-2 of h2", "vf-3 of h1", "0.8 s"):
+            self.assertIn(words, sentence)
 
 
 if __name__ == "__main__":
