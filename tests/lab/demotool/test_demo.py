@@ -13,7 +13,8 @@ from types import SimpleNamespace
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from demotool import clock, events, losses, main, picture, proof, story  # noqa: E402  (the path above has to be set first)
+# The path above has to be set first.
+from demotool import clock, events, losses, main, picture, proof, story  # noqa: E402
 
 SECOND = 1_000_000_000
 VF = "0000:01:10.0"
