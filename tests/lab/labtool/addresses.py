@@ -77,7 +77,10 @@ class Guest:
 
     @property
     def mac(self):
-        return f"52:54:00:12:34:{0x55 + self.number:02x}"
+        return self.nic_mac(0)
+
+    def nic_mac(self, nic):
+        return f"52:54:00:12:{0x34 + nic:02x}:{0x55 + self.number:02x}"
 
     @property
     def ip4(self):
@@ -89,7 +92,10 @@ class Guest:
 
     @property
     def tap(self):
-        return f"{self.name}n0"
+        return self.nic_tap(0)
+
+    def nic_tap(self, nic):
+        return f"{self.name}n{nic}"
 
 
 WIRE_SENDER = Sender("wire", "wire", "", "52:54:00:5e:00:01", "10.98.0.11", "fd98::11")

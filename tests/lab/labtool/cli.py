@@ -45,17 +45,17 @@ def cmd_up(args):
             hosts.build_project()
         with state.guarded():
             _bring_up(wanted, args, no_sriov, accel)
-            failure = _start_guests(args.guests, wanted)
+            failure = _start_guests(args.guests, wanted, args.nics)
     _summary()
     if failure:
         raise failure
 
 
-def _start_guests(count, wanted):
+def _start_guests(count, wanted, nics):
     """A guest that does not come up is returned as an error: the lab stays, to be looked at."""
     try:
         for number in range(1, count + 1):
-            guests.start(Guest(number), wanted[0], "teaming", wanted)
+            guests.start(Guest(number), wanted[0], "teaming", wanted, nics=nics)
     except LabError as err:
         return err
 
@@ -132,7 +132,7 @@ def cmd_guest(args):
     if args.vf is not None and args.variant not in guests.WITH_VF:
         raise LabError(f"--vf goes with the variants {' and '.join(guests.WITH_VF)}")
     if args.verb == "start":
-        guests.start(guest, _host(args.host), args.variant, lab, args.vf or 0, wait=not args.no_wait)
+        guests.start(guest, _host(args.host), args.variant, lab, args.vf or 0, wait=not args.no_wait, nics=args.nics)
     elif args.verb == "stop":
         guests.stop(guest, lab)
     else:
@@ -209,6 +209,7 @@ def _parser():
     up.add_argument("--hosts", type=_count(MAX_HOSTS), default=2)
     up.add_argument("--vfs", type=_count(7), default=4, help="per host; the last one is a sender")
     up.add_argument("--guests", type=_count(MAX_GUESTS), default=1, help="started on h1")
+    up.add_argument("--nics", type=int, choices=range(1, 4), default=1, help="of each guest; default: 1")
     up.add_argument("--no-sriov", action="append", default=[], metavar="HOST")
     up.add_argument("--no-install", action="store_true", help="hosts without the project")
     up.set_defaults(run=cmd_up)
@@ -236,6 +237,8 @@ def _parser():
     guest.add_argument("--host", default="h1")
     guest.add_argument("--variant", choices=guests.VARIANTS, default="teaming")
     guest.add_argument("--vf", type=_count(6), help="for the variants with a VF in the XML")
+    guest.add_argument("--nics", type=int, choices=range(1, 4), default=1,
+                       help="NICs on br0; the first has the addresses")
     guest.add_argument("--no-wait", action="store_true", help="do not wait for an answer")
     guest.set_defaults(run=cmd_guest)
 

@@ -92,18 +92,23 @@ def _vf_xml(guest, variant, address):
     return ""
 
 
-def domain_xml(guest, variant, virt, vf_address=""):
+def _interface_xml(guest, variant, number):
+    return Template((GUEST_SRC / "interface.xml").read_text()).substitute(
+        mac=guest.nic_mac(number), bridge=BRIDGE, tap=guest.nic_tap(number), number=number,
+        teaming="" if variant == "plain" else "<teaming type='persistent'/>").rstrip("\n")
+
+
+def domain_xml(guest, variant, virt, vf_address="", nics=1):
     vf = _vf_xml(guest, variant, vf_address)
     # libvirt puts the devices of the XML into the first root ports: these are for a VF
     # that comes later, the others are taken.
-    ports = FREE_ROOT_PORTS + 1 + bool(vf)
+    ports = FREE_ROOT_PORTS + nics + bool(vf)
     return Template((GUEST_SRC / "domain.xml").read_text()).substitute(
         virt_type=virt, name=guest.name, uuid=guest.uuid, memory_mb=MEMORY_MB,
         cmdline=_CMDLINE.format(ip4=guest.ip4, ip6=guest.ip6),
         cpu=_KVM_CPU if virt == "kvm" else _TCG_CPU,
         root_ports="\n".join(["    <controller type='pci' model='pcie-root-port'/>"] * ports),
-        mac=guest.mac, bridge=BRIDGE, tap=guest.tap, vf=vf,
-        teaming="" if variant == "plain" else "<teaming type='persistent'/>")
+        interfaces="\n".join(_interface_xml(guest, variant, n) for n in range(nics)), vf=vf)
 
 
 def where(guest, all_hosts):
@@ -114,7 +119,7 @@ def where(guest, all_hosts):
     return None
 
 
-def start(guest, host, variant, all_hosts, vf=0, wait=True):
+def start(guest, host, variant, all_hosts, vf=0, wait=True, nics=1):
     running = where(guest, all_hosts)
     if running:
         raise LabError(f"{guest.name} already runs on {running.name}: lab guest stop {guest.name}")
@@ -124,7 +129,7 @@ def start(guest, host, variant, all_hosts, vf=0, wait=True):
         if variant == "hostdev":
             _prepare_vf(host, guest, bdf, vf)
     say(f"starting {guest.name} on {host.name} ({variant}, {virt})")
-    xml = domain_xml(guest, variant, virt, address)
+    xml = domain_xml(guest, variant, virt, address, nics)
     hosts.ssh(host, f"cat > /root/{guest.name}.xml <<'EOF'\n{xml}EOF\n"
                     f"virsh -q define /root/{guest.name}.xml && virsh -q start {guest.name}", timeout=120)
     if wait:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One host: a NIC gets a VF, gives it back, and its guest reboots."""
+import json
+
 from labtool.base import wait_for
 
-from .bench import SYNTHETIC, VF, G1, expect
+from .bench import MOVE_SECONDS, SYNTHETIC, VF, G1, expect
 from .traffic import Traffic
 
 # A guest needs a moment between closing its VF and using its other NIC.
@@ -53,3 +55,26 @@ def _boots(bench):
     """How often the guest's init has finished, by its console."""
     log = f"/var/log/libvirt/qemu/{G1.name}-serial.log"
     return int(bench.h1.out(f"grep -c 'GUEST READY' {log} || true"))
+
+
+def two_nics(bench):
+    """A guest with two NICs: each gets a VF of its own, and one is released without the other."""
+    first, second = "g1/ua-net0", "g1/ua-net1"
+    bench.run_daemon(bench.h1)
+    bench.stop_guests()
+    bench.start_guest(G1, bench.h1, nics=2)
+    _await_paths(bench, {first: "vf", second: "vf"})
+    expect(len(set(_nics(bench, "vf").values())) == 2, "the two NICs have the same VF")
+    bench.succeed(bench.h1, f"vswitch nic release {second} --hold")
+    _await_paths(bench, {first: "vf", second: "synthetic"})
+    bench.stop_guests()
+
+
+def _nics(bench, key):
+    """{NIC: what the daemon says of it under `key`}."""
+    shown = json.loads(bench.succeed(bench.h1, "vswitch --json nic list"))
+    return {nic["nic"]: nic[key] for nic in shown["nics"]}
+
+
+def _await_paths(bench, paths):
+    wait_for(f"the paths {paths}", lambda: _nics(bench, "path") == paths, MOVE_SECONDS)
