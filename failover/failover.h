@@ -87,11 +87,16 @@ struct failover_facts {
         enum failover_reason no_vf;    /* why not, when vf_available is false */
         bool tap_present;              /* the tap is a port of the switch: it can be pinned */
         bool uplink_present;
+        bool embedded_switch;        /* the uplink's card switches: it hands the PF only what the PF asked for */
         bool uplink_up;              /* set up and with carrier */
         enum failover_known standby; /* the guest accepted STANDBY since its last reset; NO: it would have been seen */
         enum failover_steering steering;
 
+        uint64_t guest_since;   /* since when `guest` and `outgoing` have their present values */
+        bool tables_of_another; /* another NIC with the same MAC owns the tables: they are not touched for this one */
+
         enum failover_claim claim;
+        bool vf_gone;                 /* the claimed VF does not exist any more */
         uint64_t lease_until;         /* LEASED: when it ends if the guest does not come */
         bool touched;                 /* something of the VF was changed since it was claimed */
         enum failover_known prepared; /* the VF is bound to vfio-pci and has every attribute but the MAC */

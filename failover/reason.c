@@ -26,6 +26,8 @@ static const struct {
                                                 "let that manager give it a VF" },
         [FAILOVER_REASON_VF_NOT_OURS] = { "vf-not-ours", "the guest has a VF that was not attached by vswitch",
                                           "remove that VF from the guest's XML if vswitch is to manage the NIC" },
+        [FAILOVER_REASON_NIC_GONE] = { "nic-gone", "the NIC was unplugged from the guest, its VF was not",
+                                       "wait: the VF is taken away too" },
         [FAILOVER_REASON_DUPLICATE_MAC] = { "duplicate-mac", "another NIC on this switch has the same MAC",
                                             "give one of them another MAC" },
         [FAILOVER_REASON_MTU_MISMATCH] = { "mtu-mismatch", "the NIC's MTU is larger than the uplink's",
@@ -35,6 +37,9 @@ static const struct {
                                              "set iov = yes for it in vswitch.conf" },
         [FAILOVER_REASON_SWITCH_UNUSABLE] = { "switch-unusable", "the switch or the NIC's tap is not there",
                                               "see 'vswitch status' for what the switch is missing" },
+        [FAILOVER_REASON_VLAN_FILTERING] = { "vlan-filtering",
+                                             "the bridge filters VLANs, and VFs are not put into VLANs yet",
+                                             "keep this NIC on the software switch, or use a bridge per VLAN" },
         [FAILOVER_REASON_NO_UPLINK] = { "no-uplink", "the switch's uplink is not there",
                                         "check that the uplink named in vswitch.conf exists and is a port of the "
                                         "bridge" },

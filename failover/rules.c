@@ -48,6 +48,9 @@ static bool view_runs_here(const struct view *view)
         return view->facts->guest == FAILOVER_GUEST_RUNNING || view->facts->guest == FAILOVER_GUEST_PAUSED;
 }
 
+/* How often to look for a VF while there is none. */
+#define LOOK_FOR_VF_INTERVAL (30 * 1000000ull)
+
 /* ---- tables ---- */
 
 static const struct failover_tables tables_none = { .pin = FAILOVER_PIN_NONE };
@@ -55,7 +58,7 @@ static const struct failover_tables tables_none = { .pin = FAILOVER_PIN_NONE };
 static struct failover_tables tables_synthetic(const struct view *view)
 {
         return (struct failover_tables){
-                .uplink_filter = view->facts->uplink_present,
+                .uplink_filter = view->facts->uplink_present && view->facts->embedded_switch,
                 .pin = view->facts->tap_present ? FAILOVER_PIN_TAP : FAILOVER_PIN_NONE,
         };
 }
@@ -190,8 +193,20 @@ static void then_lease_waits(const struct view *view, struct failover_decision *
 {
         decision->reason = FAILOVER_REASON_GUEST_ARRIVING;
         decision_wait_until(decision, view->facts->lease_until);
-        if (view->facts->prepared == FAILOVER_NO)
+        if (view->facts->prepared == FAILOVER_NO && view->now >= view->facts->back_off_until)
                 decision_step(view, decision, FAILOVER_PREPARE_VF);
+}
+
+static bool when_vf_gone(const struct view *view)
+{
+        return view->facts->vf_gone && view_has_claim(view);
+}
+
+static void then_vf_gone(const struct view *view, struct failover_decision *decision)
+{
+        if (view_runs_here(view))
+                decision->tables = tables_synthetic(view);
+        decision_step(view, decision, FAILOVER_DROP_CLAIM);
 }
 
 static bool when_absent(const struct view *view)
@@ -329,6 +344,11 @@ static void then_withdrawing(const struct view *view, struct failover_decision *
         step_ask_to_unplug(view, decision);
 }
 
+static uint64_t latest(uint64_t a, uint64_t b)
+{
+        return a > b ? a : b;
+}
+
 static bool when_offering(const struct view *view)
 {
         return has_vf(view) && (view->wants_vf || view->facts->guest == FAILOVER_GUEST_PAUSED);
@@ -337,7 +357,7 @@ static bool when_offering(const struct view *view)
 static void then_offering(const struct view *view, struct failover_decision *decision)
 {
         const struct failover_facts *facts = view->facts;
-        uint64_t since = facts->attached_since > facts->vectors_since ? facts->attached_since : facts->vectors_since;
+        uint64_t since = latest(latest(facts->attached_since, facts->vectors_since), facts->guest_since);
         uint64_t until = since + (facts->standby == FAILOVER_YES ? view->policy->guest_driver_timeout
                                                                  : view->policy->guest_boot_timeout);
 
@@ -443,6 +463,9 @@ static void then_synthetic(const struct view *view, struct failover_decision *de
         decision->tables = tables_synthetic(view);
         if (view->reason == view->facts->failure && view->now < view->facts->back_off_until)
                 decision_wait_until(decision, view->facts->back_off_until);
+        /* Nobody tells when somebody else gives a VF back, or makes more. */
+        if (view->reason == FAILOVER_REASON_NO_FREE_VF || view->reason == FAILOVER_REASON_NO_VFS)
+                decision_wait_until(decision, view->now + LOOK_FOR_VF_INTERVAL);
 }
 
 static const struct rule {
@@ -455,6 +478,7 @@ static const struct rule {
         { "unknown-guest-lost-its-vf", when_unknown_and_vf_gone, FAILOVER_SITUATION_OFFERING, false,
           then_unknown_and_vf_gone },
         { "unknown-guest", when_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_unknown },
+        { "vf-gone", when_vf_gone, FAILOVER_SITUATION_RETURNING, false, then_vf_gone },
         { "lease-waits", when_lease_waits, FAILOVER_SITUATION_EXPECTED, false, then_lease_waits },
         { "absent", when_absent, FAILOVER_SITUATION_ABSENT, false, then_absent },
         { "incoming", when_incoming, FAILOVER_SITUATION_EXPECTED, false, then_incoming },
@@ -499,6 +523,10 @@ static enum failover_reason find_reason(const struct failover_facts *facts, cons
                 return FAILOVER_REASON_UPLINK_DOWN;
         if (now < facts->back_off_until && facts->failure != FAILOVER_REASON_NONE)
                 return facts->failure;
+        /* Where a VF filter may swallow the frames of a guest without a driver, a guest that was reset loses its VF. */
+        if (facts->claim != FAILOVER_CLAIM_NONE && facts->standby == FAILOVER_NO && facts->vectors == FAILOVER_NO &&
+            facts->steering != FAILOVER_STEERING_BOTH && facts->steering != FAILOVER_STEERING_PF_WINS)
+                return FAILOVER_REASON_GUEST_NOT_READY;
         if (facts->claim != FAILOVER_CLAIM_NONE)
                 return FAILOVER_REASON_NONE; /* it has one already: the rest is about getting one */
         if (facts->guest == FAILOVER_GUEST_PAUSED)
@@ -583,7 +611,7 @@ void failover_decide(const struct failover_facts *facts, const struct failover_p
         ret->situation = rule->situation;
         ret->wants_vf = view.wants_vf;
         ret->actions_count = 0;
-        if (!rule->keeps_tables)
+        if (!rule->keeps_tables && !facts->tables_of_another)
                 emit_tables(facts, ret);
         if (facts->announce_wanted &&
             (ret->situation == FAILOVER_SITUATION_ARRIVING || (view_runs_here(&view) && !rule->keeps_tables)))

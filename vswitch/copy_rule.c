@@ -98,8 +98,7 @@ static bool read_action(const struct nlattr *actions, struct copy_filter *filter
         struct nlattr *action;
         int remaining;
 
-        nla_for_each_nested(action, actions, remaining)
-        {
+        nla_for_each_nested (action, actions, remaining) {
                 struct nlattr *attributes[TCA_ACT_MAX + 1] = { 0 };
                 struct nlattr *options[TCA_MIRRED_MAX + 1] = { 0 };
                 struct tc_mirred mirred = { 0 };

@@ -36,8 +36,7 @@ int cli_find_nics(struct cli *cli, const json_t *root, const char *name, json_t 
         bool domain_known = false;
         const json_t *nic;
 
-        json_array_foreach(json_object_get(root, "nics"), index, nic)
-        {
+        json_array_foreach (json_object_get(root, "nics"), index, nic) {
                 if (name && !is_of_domain(nic, name, length))
                         continue;
                 domain_known = true;
@@ -70,8 +69,7 @@ int cli_find_nic(struct cli *cli, const json_t *root, const char *name, const js
                 *ret = json_array_get(matching, 0); /* `root` has it, too */
                 return CLI_OK;
         }
-        json_array_foreach(matching, index, nic)
-        {
+        json_array_foreach (matching, index, nic) {
                 size_t used = strlen(choices);
 
                 snprintf(choices + used, sizeof(choices) - used, "%s%s", used ? ", " : "", table_text(nic, "nic"));

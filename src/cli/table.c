@@ -42,8 +42,7 @@ static size_t width_of(const json_t *list, const struct table_column *column)
         char buffer[CELL_SIZE];
         const json_t *object;
 
-        json_array_foreach(list, index, object)
-        {
+        json_array_foreach (list, index, object) {
                 size_t length;
 
                 cell(object, column, buffer);
@@ -64,8 +63,7 @@ void table_print(const json_t *list, const struct table_column *columns, size_t 
                 widths[i] = i + 1 < columns_count ? width_of(list, &columns[i]) : 0;
                 printf("%-*s%s", (int) widths[i], columns[i].title, i + 1 < columns_count ? "  " : "\n");
         }
-        json_array_foreach(list, index, object)
-        {
+        json_array_foreach (list, index, object) {
                 for (size_t i = 0; i < columns_count; i++) {
                         cell(object, &columns[i], buffer);
                         printf("%-*s%s", (int) widths[i], buffer, i + 1 < columns_count ? "  " : "\n");

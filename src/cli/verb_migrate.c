@@ -61,8 +61,7 @@ static int hold_nics(struct migrate *migrate, struct vswitch_error *error)
         size_t index;
         int r;
 
-        json_array_foreach(migrate->nics, index, nic)
-        {
+        json_array_foreach (migrate->nics, index, nic) {
                 r = client_nic_release(migrate->cli->client, table_text(nic, "uuid"), table_text(nic, "alias"),
                                        CONTROL_HOLD_CONNECTION, migrate->cli->answer_usec, error);
                 if (r < 0 && r != -ENOENT)
@@ -78,8 +77,7 @@ static int wait_for_nics(struct migrate *migrate)
         const json_t *nic;
         size_t index;
 
-        json_array_foreach(migrate->nics, index, nic)
-        {
+        json_array_foreach (migrate->nics, index, nic) {
                 struct move move = { .uuid = table_text(nic, "uuid"), .alias = table_text(nic, "alias") };
                 _cleanup_json_ json_t *last = NULL;
                 struct vswitch_error error = {};
@@ -136,8 +134,7 @@ static int find_nics(struct migrate *migrate)
                 client_free(TAKE_PTR(migrate->cli->client));
                 return go_without_daemon(migrate, r == -ETIMEDOUT ? CLI_UNREACHABLE : cli_exit_of(r), error.text);
         }
-        json_array_foreach(json_object_get(root, "nics"), index, nic)
-        {
+        json_array_foreach (json_object_get(root, "nics"), index, nic) {
                 /* A VF that libvirt manages is libvirt's to unplug, by the guest's teaming. */
                 if (strcmp(table_text(nic, "uuid"), uuid) == 0 &&
                     strcmp(table_text(nic, "situation"), "unmanaged") != 0)

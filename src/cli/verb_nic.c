@@ -73,8 +73,7 @@ static void render_show(const json_t *json)
         const json_t *nic;
         size_t index;
 
-        json_array_foreach(json_object_get(json, "nics"), index, nic)
-        {
+        json_array_foreach (json_object_get(json, "nics"), index, nic) {
                 if (index > 0)
                         putchar('\n');
                 table_print_object(nic, show_columns, ELEMENTS(show_columns));

@@ -26,7 +26,8 @@ static void vfs_text(const json_t *pf, char *buffer, size_t size)
         for (size_t i = 0; i < ELEMENTS(states); i++) {
                 unsigned count = 0;
 
-                json_array_foreach(vfs, index, vf) count += strcmp(table_text(vf, "state"), states[i]) == 0;
+                json_array_foreach (vfs, index, vf)
+                        count += strcmp(table_text(vf, "state"), states[i]) == 0;
                 if (count > 0 && used < size)
                         used += (size_t) snprintf(buffer + used, size - used, "%s%u %s", used ? ", " : "", count,
                                                   states[i]);
@@ -41,8 +42,7 @@ static void filters_text(const json_t *pf, char *buffer, size_t size)
         const json_t *filter;
         size_t used = 0, index;
 
-        json_array_foreach(json_object_get(pf, "uplink_filters"), index, filter)
-        {
+        json_array_foreach (json_object_get(pf, "uplink_filters"), index, filter) {
                 if (used < size)
                         used += (size_t) snprintf(buffer + used, size - used, "%s%s", used ? " " : "",
                                                   json_string_value(filter));
@@ -100,8 +100,7 @@ static int show(struct cli *cli, const char *name, void (*render)(const json_t *
 
         if (code != CLI_OK)
                 return code;
-        json_array_foreach(json_object_get(root, "pfs"), index, pf)
-        {
+        json_array_foreach (json_object_get(root, "pfs"), index, pf) {
                 if (!name || strcmp(table_text(pf, "name"), name) == 0)
                         json_array_append(matching, (json_t *) pf);
         }

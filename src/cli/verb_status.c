@@ -46,8 +46,7 @@ static json_t *summarize(const json_t *nics)
         const json_t *nic;
         size_t index;
 
-        json_array_foreach(nics, index, nic)
-        {
+        json_array_foreach (nics, index, nic) {
                 on_vf += strcmp(table_text(nic, "path"), "vf") == 0;
                 moving += strcmp(table_text(nic, "path"), "both") == 0;
                 held += json_is_true(json_object_get(nic, "held"));

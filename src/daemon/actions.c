@@ -149,6 +149,18 @@ static int drop_claim(struct manager_nic *nic, struct vswitch_error *error)
 
 /* ---- prepare and restore ---- */
 
+/* The PF of the NIC's VF, or NULL: a claim is good for the PF that it was made on only. */
+static struct pf *pf_of_claim(const struct manager_nic *nic, struct vswitch_error *error)
+{
+        struct pf *pf = nic->nic_switch->pf;
+
+        if (pf && strcmp(pf->name, nic->claim->pf) == 0)
+                return pf;
+        vswitch_error_set(error, -ENODEV, "its VF %s is on %s, which is not the uplink of switch \"%s\" now",
+                          nic->claim->vf_address, nic->claim->pf, nic->nic_switch->config->name);
+        return NULL;
+}
+
 static void prepared(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
 {
         struct pf *pf = nic->nic_switch->pf;
@@ -171,6 +183,8 @@ static int prepare(struct manager_nic *nic, struct vswitch_error *error)
         struct call *call;
         int r;
 
+        if (!pf_of_claim(nic, error))
+                return -ENODEV;
         nic->claim->touched = true;
         r = claim_store_write(nic->manager->claims, nic->claim, error);
         if (r < 0) {
@@ -203,12 +217,19 @@ static void restored(struct manager_nic *nic, const struct call *call, int resul
 
 static int restore(struct manager_nic *nic, struct vswitch_error *error)
 {
-        struct pf *pf = nic->nic_switch->pf;
+        struct pf *pf = pf_of_claim(nic, error);
+        bool is_open = false;
         struct call *call;
         int r;
 
         if (!pf)
-                return vswitch_error_set(error, -ENODEV, "the uplink %s is not there", nic->claim->pf);
+                return -ENODEV;
+        /* Whatever the facts say: a VF that somebody drives is not reset under him. */
+        if (pf_vf_is_open(nic->claim->vf_address, &is_open, NULL) == 0 && is_open) {
+                actions_give_up(nic, FAILOVER_REASON_RESTORE_FAILED);
+                guests_refresh(nic->manager->guests, nic->domain->uuid);
+                return vswitch_error_set(error, -EBUSY, "VF %s is in use", nic->claim->vf_address);
+        }
         r = pf->driver->set_attributes(pf, nic->claim->vf_index, &nic->claim->before, error);
         if (r < 0) {
                 actions_give_up(nic, FAILOVER_REASON_RESTORE_FAILED);
@@ -228,7 +249,11 @@ static int restore(struct manager_nic *nic, struct vswitch_error *error)
 static void attached(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
 {
         /* QEMU keeps the name of a virtio NIC's first primary for as long as it lives (failover_find_primary_device). */
-        if (result < 0) {
+        if (result == -ENOTCONN || result == -ETIMEDOUT || result == -ECANCELED) {
+                /* It may have been done all the same. */
+                nic->facts.attached = FAILOVER_UNKNOWN;
+                log_warning(nic->label, "libvirt did not say whether the VF is attached: %s", sentence);
+        } else if (result < 0) {
                 fail(nic,
                      strstr(sentence, "more than one primary device") ? FAILOVER_REASON_ANOTHER_PRIMARY
                                                                       : FAILOVER_REASON_ATTACH_FAILED,
@@ -291,11 +316,9 @@ static int detach(struct manager_nic *nic, struct vswitch_error *error)
 static int set_vf_mac(struct manager_nic *nic, const struct vswitch_mac *mac, struct vswitch_error *error)
 {
         struct pf_vf_attributes wanted = { .valid = PF_VF_MAC, .mac = *mac };
-        struct pf *pf = nic->nic_switch->pf;
+        struct pf *pf = pf_of_claim(nic, error);
 
-        if (!pf)
-                return vswitch_error_set(error, -ENODEV, "the uplink %s is not there", nic->claim->pf);
-        return pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, error);
+        return !pf ? -ENODEV : pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, error);
 }
 
 static int unpin(struct manager_nic *nic, struct vswitch_error *error)
@@ -315,6 +338,9 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
         int uplink = nic->nic_switch->uplink.ifindex;
         int r;
 
+        if (!softswitch || !pf)
+                return vswitch_error_set(error, -ENODEV, "switch \"%s\" is not complete: %s",
+                                         nic->nic_switch->config->name, nic->nic_switch->sentence);
         switch (action) {
         case FAILOVER_ADD_VF_FILTER:
         case FAILOVER_REMOVE_VF_FILTER:
@@ -366,10 +392,12 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
                         facts->pin = FAILOVER_PIN_NONE;
                 return r;
         case FAILOVER_ANNOUNCE:
+                /* Once, and never in the way of anything: the guest's first own frame tells the wire too. */
+                facts->announce_wanted = false;
                 r = softswitch->driver->announce(softswitch, &nic->mac, 0, uplink, error);
-                if (r == 0)
-                        facts->announce_wanted = false;
-                return r;
+                if (r < 0)
+                        log_warning(nic->label, "cannot announce its MAC: %s", vswitch_error_text(error, r));
+                return 0;
         default:
                 return -EINVAL;
         }

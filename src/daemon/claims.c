@@ -154,6 +154,13 @@ int claim_store_write(struct claim_store *store, const struct claim *claim, stru
         return write_file(store->claims_directory, claim->vf_address, json, error);
 }
 
+bool claim_store_has(struct claim_store *store, const char *vf_address)
+{
+        __attribute__((cleanup(free_string))) char *path = NULL;
+
+        return asprintf(&path, "%s/%s.json", store->claims_directory, vf_address) >= 0 && access(path, F_OK) == 0;
+}
+
 int claim_store_remove(struct claim_store *store, const char *vf_address, struct vswitch_error *error)
 {
         return remove_file(store->claims_directory, vf_address, error);

@@ -47,6 +47,7 @@ void claim_store_close(struct claim_store *store);
 
 /* Each writes or removes one file. Removing what is not there is success. */
 int claim_store_write(struct claim_store *store, const struct claim *claim, struct vswitch_error *error);
+bool claim_store_has(struct claim_store *store, const char *vf_address);
 int claim_store_remove(struct claim_store *store, const char *vf_address, struct vswitch_error *error);
 int claim_store_write_nic(struct claim_store *store, const struct nic_record *record, struct vswitch_error *error);
 int claim_store_remove_nic(struct claim_store *store, const char *uuid, const char *alias, struct vswitch_error *error);

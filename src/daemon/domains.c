@@ -22,23 +22,29 @@ static void domain_dirty(struct manager *manager, struct manager_domain *domain)
 {
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->domain == domain)
-                manager_nic_dirty(nic);
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain)
+                        manager_nic_dirty(nic);
 }
 
 static void for_each_nic(struct manager *manager, struct manager_domain *domain, void (*each)(struct manager_nic *nic))
 {
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->domain == domain)
-                each(nic);
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain)
+                        each(nic);
 }
 
 static void want_announcement(struct manager_nic *nic)
 {
         nic->facts.announce_wanted = true;
+}
+
+static void doubt_standby(struct manager_nic *nic)
+{
+        if (nic->facts.standby == FAILOVER_NO)
+                nic->facts.standby = FAILOVER_UNKNOWN;
 }
 
 static void forget_standby(struct manager_nic *nic)
@@ -138,8 +144,7 @@ static void on_device_removed(struct manager *manager, struct manager_domain *do
 {
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        {
+        TAILQ_FOREACH (nic, &manager->nics, entry) {
                 char vf_alias[GUEST_ALIAS_SIZE];
 
                 nics_vf_alias(nic->alias, vf_alias);
@@ -162,6 +167,8 @@ static void on_standby(struct manager *manager, struct manager_domain *domain, c
         if (nic) {
                 nic->facts.standby = FAILOVER_YES;
                 manager_nic_dirty(nic);
+        } else {
+                domain->started_under_our_eyes = false; /* the NIC comes to be known only now: it may have accepted */
         }
         if (domain->state == FAILOVER_GUEST_INCOMING)
                 set_state(manager, domain, FAILOVER_GUEST_LOADED);
@@ -304,9 +311,10 @@ static bool has_live_lease(struct manager *manager, const struct manager_domain 
 {
         const struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->domain == domain && nic->claim && nic->claim->leased && nic->claim->lease_until > manager_now(manager))
-                return true;
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain && nic->claim && nic->claim->leased &&
+                    nic->claim->lease_until > manager_now(manager))
+                        return true;
         return false;
 }
 
@@ -316,10 +324,10 @@ static void on_listed(struct guest **guests, size_t count, void *userdata)
         struct manager_domain *domain;
 
         manager->libvirt_listed = true;
-        TAILQ_FOREACH(domain, &manager->domains, entry)
-        if (!list_has(guests, count, domain->uuid))
-                set_state(manager, domain,
-                          has_live_lease(manager, domain) ? FAILOVER_GUEST_EXPECTED : FAILOVER_GUEST_ABSENT);
+        TAILQ_FOREACH (domain, &manager->domains, entry)
+                if (!list_has(guests, count, domain->uuid))
+                        set_state(manager, domain,
+                                  has_live_lease(manager, domain) ? FAILOVER_GUEST_EXPECTED : FAILOVER_GUEST_ABSENT);
         for (size_t i = 0; i < count; i++)
                 apply(manager, &guests[i]);
         manager_schedule(manager);
@@ -340,12 +348,13 @@ static void on_connection(bool connected, const char *sentence, void *userdata)
         if (manager->control)
                 control_event(manager->control, "libvirt", "libvirt", connected ? "connected" : sentence);
         /* Events are lost while there is no connection: what the guests are is not known until they are listed. */
-        TAILQ_FOREACH(domain, &manager->domains, entry)
-        if (domain->state != FAILOVER_GUEST_EXPECTED && !connected) {
-                domain->state = FAILOVER_GUEST_UNKNOWN;
-                domain->started_under_our_eyes = false;
-                domain_dirty(manager, domain);
-        }
+        TAILQ_FOREACH (domain, &manager->domains, entry)
+                if (domain->state != FAILOVER_GUEST_EXPECTED && !connected) {
+                        domain->state = FAILOVER_GUEST_UNKNOWN;
+                        domain->started_under_our_eyes = false;
+                        for_each_nic(manager, domain, doubt_standby);
+                        domain_dirty(manager, domain);
+                }
         manager_schedule(manager);
 }
 

@@ -116,18 +116,22 @@ static void read_vf_programming(struct manager_nic *nic)
         struct pf *pf = nic->nic_switch->pf;
         struct pf_vf_attributes present = { 0 }, wanted;
         struct pf_vf vf;
+        int r;
 
+        facts->vf_gone = false;
         if (!nic->claim) {
                 facts->vf_filter = FAILOVER_NO;
                 facts->prepared = FAILOVER_NO;
                 return;
         }
-        if (!pf || pf->driver->read_attributes(pf, nic->claim->vf_index, &present, NULL) < 0 ||
-            pf->driver->read_vf(pf, nic->claim->vf_index, &vf, NULL) < 0) {
-                facts->vf_filter = FAILOVER_UNKNOWN;
-                facts->prepared = FAILOVER_UNKNOWN;
+        facts->vf_filter = FAILOVER_UNKNOWN;
+        facts->prepared = FAILOVER_UNKNOWN;
+        if (!pf || strcmp(pf->name, nic->claim->pf) != 0)
                 return;
-        }
+        r = pf->driver->read_vf(pf, nic->claim->vf_index, &vf, NULL);
+        facts->vf_gone = r == -ENODEV || (r == 0 && strcmp(vf.address, nic->claim->vf_address) != 0);
+        if (r < 0 || facts->vf_gone || pf->driver->read_attributes(pf, nic->claim->vf_index, &present, NULL) < 0)
+                return;
         wanted = vfs_wanted_attributes(&nic->claim->before);
         facts->vf_filter = known(vswitch_mac_equal(&present.mac, &nic->mac));
         facts->prepared = known(nic->claim->touched && strcmp(vf.driver, "vfio-pci") == 0 &&
@@ -216,21 +220,42 @@ static void collect_tap(struct manager_nic *nic)
                 nic->tables_stale = true;
 }
 
-static bool mac_is_on_another_nic(const struct manager_nic *nic)
+static bool lives_here(const struct manager_nic *nic)
 {
-        const struct manager_nic *other;
-
-        TAILQ_FOREACH(other, &nic->manager->nics, entry)
-        if (other != nic && other->nic_switch == nic->nic_switch && other->in_guest &&
-            other->domain->state != FAILOVER_GUEST_ABSENT && vswitch_mac_equal(&other->mac, &nic->mac))
-                return true;
-        return false;
+        return nic->in_guest && nic->domain->state != FAILOVER_GUEST_ABSENT &&
+               nic->domain->state != FAILOVER_GUEST_EXPECTED;
 }
 
-static enum failover_reason collect_obstacle(struct manager_nic *nic)
+/* Of several NICs with one MAC on a switch one owns the tables: the first that lives here, else the first. Without an
+ * owner each would undo what the other did, for ever. */
+static const struct manager_nic *find_owner_of_mac(const struct manager_nic *nic, bool *ret_shared)
+{
+        const struct manager_nic *other, *first = NULL, *living = NULL;
+        unsigned count = 0;
+
+        TAILQ_FOREACH (other, &nic->manager->nics, entry) {
+                if (other->nic_switch != nic->nic_switch || !vswitch_mac_equal(&other->mac, &nic->mac))
+                        continue;
+                if (!first)
+                        first = other;
+                if (lives_here(other)) {
+                        count++;
+                        if (!living)
+                                living = other;
+                }
+        }
+        *ret_shared = count > 1;
+        return living ? living : first;
+}
+
+static enum failover_reason collect_obstacle(struct manager_nic *nic, bool mac_is_shared)
 {
         const struct manager_switch *nic_switch = nic->nic_switch;
 
+        if (!nic->in_guest && nic->facts.attached == FAILOVER_YES)
+                return FAILOVER_REASON_NIC_GONE;
+        if (mac_is_shared)
+                return FAILOVER_REASON_DUPLICATE_MAC;
         if (nic->obstacle != FAILOVER_REASON_NONE)
                 return nic->obstacle;
         if (!nic_switch->config->iov)
@@ -241,21 +266,55 @@ static enum failover_reason collect_obstacle(struct manager_nic *nic)
                 return FAILOVER_REASON_NO_UPLINK;
         if (nic_switch->pf->total_vfs == 0)
                 return FAILOVER_REASON_NO_SRIOV;
-        if (mac_is_on_another_nic(nic))
-                return FAILOVER_REASON_DUPLICATE_MAC;
+        if (nic_switch->filters_vlans)
+                return FAILOVER_REASON_VLAN_FILTERING;
+        if (nic->mtu > nic_switch->uplink.mtu)
+                return FAILOVER_REASON_MTU_MISMATCH;
         return FAILOVER_REASON_NONE;
+}
+
+static enum failover_guest collect_guest(const struct manager_nic *nic)
+{
+        const struct manager_domain *domain = nic->domain;
+
+        if (nic->in_guest || domain->state == FAILOVER_GUEST_UNKNOWN || domain->state == FAILOVER_GUEST_EXPECTED ||
+            domain->state == FAILOVER_GUEST_ABSENT)
+                return domain->state;
+        if (!domain->guest)
+                return FAILOVER_GUEST_UNKNOWN; /* what NICs it has nobody has said yet */
+        /* The guest is here, this NIC is not; its VF may be. */
+        return nic->facts.attached == FAILOVER_YES ? domain->state : FAILOVER_GUEST_ABSENT;
+}
+
+static void collect_domain(struct manager_nic *nic)
+{
+        const struct manager_domain *domain = nic->domain;
+        struct failover_facts *facts = &nic->facts;
+        enum failover_guest guest = collect_guest(nic);
+
+        if (guest != facts->guest || domain->outgoing != facts->outgoing)
+                facts->guest_since = manager_now(nic->manager);
+        facts->guest = guest;
+        facts->outgoing = domain->outgoing;
+}
+
+/* A free VF is looked for only where the answer matters: it costs a look at every VF. */
+static bool needs_vf(const struct failover_facts *facts, uint64_t now)
+{
+        return facts->claim == FAILOVER_CLAIM_NONE && facts->guest == FAILOVER_GUEST_RUNNING && !facts->outgoing &&
+               facts->obstacle == FAILOVER_REASON_NONE && !facts->held && facts->standby != FAILOVER_NO &&
+               now >= facts->back_off_until;
 }
 
 void facts_collect(struct manager_nic *nic)
 {
+        struct manager *manager = nic->manager;
         struct manager_domain *domain = nic->domain;
         struct manager_switch *nic_switch = nic->nic_switch;
         struct failover_facts *facts = &nic->facts;
+        bool mac_is_shared;
 
-        facts->guest = domain->state;
-        if (!nic->in_guest && domain->state != FAILOVER_GUEST_UNKNOWN && domain->state != FAILOVER_GUEST_EXPECTED)
-                facts->guest = FAILOVER_GUEST_ABSENT; /* the guest is here, this NIC is not */
-        facts->outgoing = domain->outgoing;
+        collect_domain(nic);
         facts->unplug_asked_by_qemu = domain->unplug_asked_by_qemu;
         if (facts->guest == FAILOVER_GUEST_ABSENT || facts->guest == FAILOVER_GUEST_EXPECTED) {
                 facts->attached = FAILOVER_NO;
@@ -264,8 +323,11 @@ void facts_collect(struct manager_nic *nic)
         }
 
         collect_tap(nic);
-        facts->obstacle = collect_obstacle(nic);
+        facts->tables_of_another = find_owner_of_mac(nic, &mac_is_shared) != nic;
+        facts->obstacle = collect_obstacle(nic, mac_is_shared);
+        facts->held = nic->held_until_acquire || nic->hold_connection != 0;
         facts->uplink_present = nic_switch->pf != NULL && nic_switch->uplink.ifindex != 0;
+        facts->embedded_switch = nic_switch->pf && nic_switch->pf->total_vfs > 0;
         facts->uplink_up = facts->uplink_present && nic_switch->uplink.up && nic_switch->uplink.carrier;
         facts->steering = nic_switch->steering;
 
@@ -273,8 +335,11 @@ void facts_collect(struct manager_nic *nic)
                        : nic->claim->leased ? FAILOVER_CLAIM_LEASED
                                             : FAILOVER_CLAIM_CLAIMED;
         facts->lease_until = nic->claim ? nic->claim->lease_until : 0;
+        /* While libvirt is not heard, the guest may have come without our knowing. */
+        if (facts->lease_until && !manager->libvirt_listed && facts->lease_until < manager_now(manager) + USEC_PER_SEC)
+                facts->lease_until = manager_now(manager) + USEC_PER_SEC;
         facts->touched = nic->claim && nic->claim->touched;
-        if (!nic->claim && facts->guest == FAILOVER_GUEST_RUNNING && facts->obstacle == FAILOVER_REASON_NONE) {
+        if (needs_vf(facts, manager_now(manager))) {
                 struct pf_vf_attributes before;
                 struct pf_vf vf;
 

@@ -21,9 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* As long as the hook itself waits. */
+#define WAIT_BOUND (5 * USEC_PER_SEC)
+
 struct hook_wait {
         TAILQ_ENTRY(hook_wait) entry;
-        struct manager_domain *domain;
+        uint64_t deadline;
+        char name[64];
         char uuid[GUEST_UUID_SIZE];
         char *xml;
         control_hook_reply reply;
@@ -47,28 +51,40 @@ void hook_free_all(struct manager *manager)
         }
 }
 
+/* A VF that a vswitch attached; all others are their owners' business. */
+static bool is_ours(const struct guest_vf *vf)
+{
+        char alias[GUEST_ALIAS_SIZE];
+
+        nics_vf_alias(vf->persistent, alias);
+        return vf->persistent[0] && !vf->is_interface && strcmp(vf->alias, alias) == 0;
+}
+
 /* The NIC on this host that a VF in the announced XML belongs to; NULL when it is none of ours. */
 static struct manager_nic *find_nic_of_vf(struct manager *manager, const char *uuid, const struct guest_vf *vf)
 {
-        return vf->persistent[0] && !vf->is_interface ? nics_find(manager, uuid, vf->persistent) : NULL;
+        return is_ours(vf) ? nics_find(manager, uuid, vf->persistent) : NULL;
 }
 
 static void expire_leases(struct manager *manager, struct manager_domain *domain)
 {
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->domain == domain && nic->claim && nic->claim->leased) {
-                nic->claim->lease_until = 0;
-                manager_nic_dirty(nic);
-        }
+        if (!domain)
+                return;
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain && nic->claim && nic->claim->leased) {
+                        nic->claim->lease_until = 0;
+                        manager_nic_dirty(nic);
+                }
         if (domain->state == FAILOVER_GUEST_EXPECTED)
                 domain->state = FAILOVER_GUEST_ABSENT;
 }
 
 static void refuse(struct manager *manager, struct hook_wait *wait, const char *why)
 {
-        const char *name = wait->domain->name;
+        struct manager_domain *domain = nics_find_domain(manager, wait->uuid);
+        const char *name = wait->name;
         char sentence[768];
 
         snprintf(sentence, sizeof(sentence),
@@ -77,16 +93,18 @@ static void refuse(struct manager *manager, struct hook_wait *wait, const char *
                  "--hold'",
                  name, why, name, name);
         log_warning(name, "refused the migration: %s", why);
-        expire_leases(manager, wait->domain);
+        expire_leases(manager, domain);
+        if (domain)
+                nics_forget_domain_if_empty(manager, domain);
         wait->reply(wait->token, NULL, sentence);
         wait_free(manager, wait);
         manager_schedule(manager);
 }
 
 /* Rewrites the address of every VF that was leased. */
-static char *rewrite(struct manager *manager, const struct hook_wait *wait, struct vswitch_error *error)
+static char *rewrite(struct manager *manager, const struct hook_wait *wait, const struct guest *guest,
+                     struct vswitch_error *error)
 {
-        const struct guest *guest = wait->domain->guest;
         char *xml = strdup(wait->xml);
 
         for (size_t i = 0; xml && i < guest->vfs_count; i++) {
@@ -103,72 +121,93 @@ static char *rewrite(struct manager *manager, const struct hook_wait *wait, stru
         return xml;
 }
 
-static void answer(struct manager *manager, struct hook_wait *wait)
+static void answer(struct manager *manager, struct hook_wait *wait, const struct guest *guest)
 {
         struct vswitch_error error = { 0 };
-        char *xml = rewrite(manager, wait, &error);
+        char *xml = rewrite(manager, wait, guest, &error);
 
         if (!xml) {
                 refuse(manager, wait, error.text[0] ? error.text : "out of memory");
                 return;
         }
-        log_info(wait->domain->name, "expected from another host, with a VF");
+        log_info(wait->name, "expected from another host, with a VF");
         wait->reply(wait->token, xml, NULL);
         free(xml);
         wait_free(manager, wait);
 }
 
-/* Is every leased VF of this wait ready? *ret_failed: one of them will not be. */
-static bool all_prepared(struct manager *manager, const struct hook_wait *wait, const char **ret_failed)
+/* Is every VF of this wait leased, bound and left alone by worker threads? *ret_failed: why one never will be. */
+static bool all_prepared(struct manager *manager, const struct hook_wait *wait, const struct guest *guest,
+                         const char **ret_failed)
 {
-        struct manager_nic *nic;
-
         *ret_failed = NULL;
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        {
-                if (nic->domain != wait->domain || !nic->claim)
+        for (size_t i = 0; i < guest->vfs_count; i++) {
+                const struct manager_nic *nic = find_nic_of_vf(manager, wait->uuid, &guest->vfs[i]);
+
+                if (!is_ours(&guest->vfs[i]))
                         continue;
-                if (nic->facts.failure == FAILOVER_REASON_PREPARE_FAILED)
+                if (!nic || !nic->claim) {
+                        *ret_failed = "its lease was lost";
+                        return false;
+                }
+                if (nic->facts.failure != FAILOVER_REASON_NONE)
                         *ret_failed = failover_reason_sentence(nic->facts.failure);
-                if (nic->facts.prepared != FAILOVER_YES)
+                if (nic->facts.prepared != FAILOVER_YES || nic->facts.call != FAILOVER_CALL_NONE || nic->tables_stale)
                         return false;
         }
         return true;
 }
 
+static void continue_wait(struct manager *manager, struct hook_wait *wait)
+{
+        const struct manager_domain *domain = nics_find_domain(manager, wait->uuid);
+        const char *failed = NULL;
+
+        if (!domain || !domain->guest)
+                refuse(manager, wait, "its lease was lost");
+        else if (all_prepared(manager, wait, domain->guest, &failed))
+                answer(manager, wait, domain->guest);
+        else if (failed)
+                refuse(manager, wait, failed);
+        else if (manager_now(manager) >= wait->deadline)
+                refuse(manager, wait, "the VF was not ready in time");
+}
+
 void hook_continue(struct manager *manager)
 {
-        struct hook_wait *wait = TAILQ_FIRST(&manager->hook_waits);
+        struct hook_wait *wait, *next;
 
-        while (wait) {
-                struct hook_wait *next = TAILQ_NEXT(wait, entry);
-                const char *failed;
-
-                if (all_prepared(manager, wait, &failed))
-                        answer(manager, wait);
-                else if (failed)
-                        refuse(manager, wait, failed);
-                wait = next;
+        for (wait = TAILQ_FIRST(&manager->hook_waits); wait; wait = next) {
+                next = TAILQ_NEXT(wait, entry);
+                continue_wait(manager, wait);
         }
 }
 
-/* Leases a VF for each VF that the guest brings. */
-static int lease_all(struct manager *manager, struct hook_wait *wait, struct vswitch_error *error)
+uint64_t hook_deadline(const struct manager *manager)
 {
-        const struct guest *guest = wait->domain->guest;
+        const struct hook_wait *first = TAILQ_FIRST(&manager->hook_waits); /* they are in the order of their coming */
 
+        return first ? first->deadline : FAILOVER_NEVER;
+}
+
+/* Leases a VF for each VF that the guest brings. */
+static int lease_all(struct manager *manager, const struct hook_wait *wait, const struct guest *guest,
+                     struct vswitch_error *error)
+{
         for (size_t i = 0; i < guest->vfs_count; i++) {
                 const struct guest_vf *vf = &guest->vfs[i];
                 struct manager_nic *nic = find_nic_of_vf(manager, wait->uuid, vf);
                 int r;
 
-                if (!vf->persistent[0] || vf->is_interface)
-                        continue; /* not by us: libvirt and its owner know what they do */
+                if (!is_ours(vf))
+                        continue;
                 if (!nic)
                         return vswitch_error_set(error, -ENODEV,
                                                  "NIC %s is on a bridge that is not a switch of vswitch here",
                                                  vf->persistent);
                 nic->facts.failure = FAILOVER_REASON_NONE;
+                nic->facts.back_off_until = 0;
+                nic->tables_stale = true;
                 if (nic->claim) {
                         nic->claim->leased = true;
                         nic->claim->lease_until = manager_now(manager) + manager->options.config->lease_timeout_usec;
@@ -186,7 +225,7 @@ static int lease_all(struct manager *manager, struct hook_wait *wait, struct vsw
 static bool brings_vf(const struct guest *guest)
 {
         for (size_t i = 0; i < guest->vfs_count; i++)
-                if (guest->vfs[i].persistent[0] && !guest->vfs[i].is_interface)
+                if (is_ours(&guest->vfs[i]))
                         return true;
         return false;
 }
@@ -211,6 +250,13 @@ static void on_migrate(struct manager *manager, const char *name, const char *xm
                 reply(token, NULL, NULL);
                 return;
         }
+        domain = nics_find_domain(manager, guest->uuid);
+        if (domain && (domain->state == FAILOVER_GUEST_RUNNING || domain->state == FAILOVER_GUEST_PAUSED)) {
+                /* Somebody migrates it to the host that it runs on. libvirt asks its hook before it notices. */
+                guest_free(guest);
+                reply(token, NULL, NULL);
+                return;
+        }
         domain = nics_add_domain(manager, guest->uuid, name);
         wait = calloc(1, sizeof(*wait));
         if (!domain || !wait || !(wait->xml = strdup(xml))) {
@@ -219,19 +265,20 @@ static void on_migrate(struct manager *manager, const char *name, const char *xm
                 reply(token, NULL, NULL);
                 return;
         }
-        /* libvirt asks only when it has no QEMU for it: whatever was known of an earlier stay here is over. */
+        /* Whatever is known of an earlier stay here is over, although its last event may not have come yet. */
         domain->state = FAILOVER_GUEST_EXPECTED;
         domain->outgoing = false;
         domain->unplug_asked_by_qemu = false;
         domain->migration_status[0] = '\0';
         snprintf(wait->uuid, sizeof(wait->uuid), "%s", guest->uuid);
-        wait->domain = domain;
+        snprintf(wait->name, sizeof(wait->name), "%s", name);
+        wait->deadline = manager_now(manager) + WAIT_BOUND;
         wait->reply = reply;
         wait->token = token;
         TAILQ_INSERT_TAIL(&manager->hook_waits, wait, entry);
         nics_apply_guest(manager, domain, guest);
 
-        r = lease_all(manager, wait, &error);
+        r = lease_all(manager, wait, domain->guest, &error);
         if (r < 0)
                 refuse(manager, wait, vswitch_error_text(&error, r));
         manager_schedule(manager);
@@ -251,8 +298,7 @@ void hook_call(void *model, const char *name, const char *operation, const char 
         reply(token, NULL, NULL);
 
         /* Everything else only says: look at this guest. libvirt's events tell the same; the hook may be first. */
-        TAILQ_FOREACH(domain, &manager->domains, entry)
-        {
+        TAILQ_FOREACH (domain, &manager->domains, entry) {
                 if (strcmp(domain->name, name) != 0)
                         continue;
                 if (strcmp(operation, "release") == 0 && domain->state == FAILOVER_GUEST_EXPECTED) {

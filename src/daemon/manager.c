@@ -64,8 +64,7 @@ void manager_all_dirty(struct manager *manager, bool tables_too)
 {
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        {
+        TAILQ_FOREACH (nic, &manager->nics, entry) {
                 nic->tables_stale |= tables_too;
                 manager_nic_dirty(nic);
         }
@@ -138,10 +137,18 @@ static void action_failed(struct manager_nic *nic, enum failover_action action, 
 
         log_warning(nic->label, "cannot %s: %s", failover_action_to_string(action), vswitch_error_text(error, result));
         nic->retries++;
+        nic->failed_action = action;
         nic->retry_at = manager_now(nic->manager) + (pause < RETRY_MAX ? pause : RETRY_MAX);
         nic->tables_stale = true;
         if (moving && action < FAILOVER_CLAIM_VF)
                 actions_give_up(nic, FAILOVER_REASON_TABLES_FAILED);
+}
+
+/* What brings the guest its frames, or takes it out of the tables, is not held up by something else that failed. */
+static bool goes_on_after_a_failure(enum failover_action action)
+{
+        return action == FAILOVER_PIN_TO_TAP || action == FAILOVER_UNPIN || action == FAILOVER_REMOVE_UPLINK_FILTER ||
+               action == FAILOVER_REMOVE_VF_FILTER || action == FAILOVER_DETACH_VF;
 }
 
 /* One decision and its actions. True when there may be more to do at once. */
@@ -150,19 +157,30 @@ static bool take_step(struct manager_nic *nic)
         struct failover_decision *decision = &nic->decision;
         enum failover_situation old = decision->situation;
         struct vswitch_error error = { 0 };
+        bool failed = false;
 
         facts_collect(nic);
         failover_decide(&nic->facts, &nic->policy, manager_now(nic->manager), decision);
         settle(nic);
         tell_change(nic, old);
         for (size_t i = 0; i < decision->actions_count; i++) {
-                int r = actions_execute(nic, decision->actions[i], &error);
+                enum failover_action action = decision->actions[i];
+                int r = 0;
 
+                if (failed && !goes_on_after_a_failure(action))
+                        continue;
+                if (action == nic->failed_action && manager_now(nic->manager) < nic->retry_at) {
+                        failed = true;
+                        continue;
+                }
+                r = actions_execute(nic, action, &error);
                 if (r < 0) {
-                        action_failed(nic, decision->actions[i], r, &error);
-                        return false;
+                        action_failed(nic, action, r, &error);
+                        failed = true;
                 }
         }
+        if (failed)
+                return false;
         nic->retry_at = 0;
         if (decision->actions_count > 0)
                 nic->retries = 0;
@@ -220,17 +238,16 @@ static void arm_timers(struct manager *manager)
         uint64_t deadline = FAILOVER_NEVER, look = FAILOVER_NEVER, now = manager_now(manager);
         const struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        {
+        TAILQ_FOREACH (nic, &manager->nics, entry) {
                 deadline = earliest(deadline, nic->decision.deadline);
                 if (nic->retry_at)
                         deadline = earliest(deadline, nic->retry_at);
                 if (nic->decision.watch_vectors || nic->decision.watch_tap)
                         look = earliest(look, now + VECTORS_FAST);
-                else if (nic->claim && nic->facts.attached == FAILOVER_YES)
+                else if (nic->claim && nic->facts.attached != FAILOVER_NO)
                         look = earliest(look, now + VECTORS_SLOW);
         }
-        arm(manager->deadline_source, deadline);
+        arm(manager->deadline_source, earliest(deadline, hook_deadline(manager)));
         arm(manager->vectors_source, look);
 }
 
@@ -240,9 +257,9 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         uint64_t now = manager_now(manager);
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->decision.deadline <= now || (nic->retry_at && nic->retry_at <= now))
-                nic->dirty = true;
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->decision.deadline <= now || (nic->retry_at && nic->retry_at <= now))
+                        nic->dirty = true;
         manager_schedule(manager);
         return 0;
 }
@@ -253,7 +270,7 @@ static void reconcile(struct manager *manager)
 
         for (nic = TAILQ_FIRST(&manager->nics); nic; nic = next) {
                 next = TAILQ_NEXT(nic, entry);
-                if (nic->dirty && (nic->retry_at == 0 || nic->retry_at <= manager_now(manager)))
+                if (nic->dirty)
                         reconcile_nic(nic);
         }
         hook_continue(manager);
@@ -273,9 +290,8 @@ static int on_vectors(sd_event_source *source, uint64_t usec, void *userdata)
         struct manager_nic *nic;
         bool changed = false;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        {
-                if (!nic->claim || nic->facts.attached != FAILOVER_YES)
+        TAILQ_FOREACH (nic, &manager->nics, entry) {
+                if (!nic->claim || nic->facts.attached == FAILOVER_NO)
                         continue;
                 nic->dirty |= facts_poll_vectors(nic);
                 if (nic->decision.watch_tap) {
@@ -335,7 +351,7 @@ static void on_record(const struct nic_record *record, void *userdata)
         if (!nic)
                 return;
         nic->recorded = true;
-        nic->facts.held = record->held;
+        nic->held_until_acquire = record->held;
         snprintf(nic->tap, sizeof(nic->tap), "%s", record->tap);
 }
 

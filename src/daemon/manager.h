@@ -45,6 +45,7 @@ struct manager_switch {
         struct pf *pf;                 /* NULL while the uplink is not there */
         struct vswitch_link uplink;    /* as last seen; ifindex 0 when not there */
         enum failover_steering steering;
+        bool filters_vlans; /* the bridge does */
         bool reflects;      /* the card hands its PF's own transmissions for an uplink filter back to it */
         char sentence[320]; /* why the switch is not usable, or "" */
 };
@@ -82,10 +83,13 @@ struct manager_nic {
         struct claim *claim;      /* NULL: none */
         bool recorded;            /* its NIC record is on disk */
         const char *request;      /* "acquire" or "release": asked for, neither reached nor given up; or "" */
-        uint64_t hold_connection; /* the hold ends with this control connection; 0: it does not */
+        bool held_until_acquire;  /* by an operator */
+        uint64_t hold_connection; /* a hold that ends with this control connection; 0: none */
+        uint32_t mtu;             /* of the NIC in the guest; 0: not said */
         bool tables_stale;        /* read them again before deciding */
         bool dirty;
-        uint64_t retry_at; /* an action failed: not again before this time */
+        enum failover_action failed_action; /* not tried again before retry_at */
+        uint64_t retry_at;                  /* 0: nothing has failed */
         unsigned retries;
         unsigned vectors_count;
         uint64_t tap_baseline; /* the tap's counter when the confirmation began */
@@ -194,7 +198,8 @@ int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error 
 /* hook.c */
 void hook_call(void *manager, const char *domain, const char *operation, const char *sub_operation, const char *extra,
                const char *xml, control_hook_reply reply, void *reply_token);
-void hook_continue(struct manager *manager); /* answers what can be answered now */
+void hook_continue(struct manager *manager);           /* answers what can be answered now */
+uint64_t hook_deadline(const struct manager *manager); /* when to continue at the latest; FAILOVER_NEVER */
 void hook_free_all(struct manager *manager);
 
 /* provider.c */

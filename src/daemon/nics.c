@@ -26,9 +26,9 @@ struct manager_domain *nics_find_domain(struct manager *manager, const char *uui
 {
         struct manager_domain *domain;
 
-        TAILQ_FOREACH(domain, &manager->domains, entry)
-        if (strcmp(domain->uuid, uuid) == 0)
-                return domain;
+        TAILQ_FOREACH (domain, &manager->domains, entry)
+                if (strcmp(domain->uuid, uuid) == 0)
+                        return domain;
         return NULL;
 }
 
@@ -52,9 +52,9 @@ struct manager_nic *nics_find(struct manager *manager, const char *uuid, const c
 {
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (strcmp(nic->domain->uuid, uuid) == 0 && strcmp(nic->alias, alias) == 0)
-                return nic;
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (strcmp(nic->domain->uuid, uuid) == 0 && strcmp(nic->alias, alias) == 0)
+                        return nic;
         return NULL;
 }
 
@@ -171,17 +171,20 @@ static void apply_nic(struct manager *manager, struct manager_domain *domain, co
 
         if (!nic_switch || guest_nic->is_openvswitch)
                 return;
+        nic = nics_find(manager, domain->uuid, guest_nic->alias);
+        /* With another switch or MAC it is another NIC: the old one goes first, with all that it has in tables. */
+        if (nic && (nic->nic_switch != nic_switch || !vswitch_mac_equal(&nic->mac, &guest_nic->mac)))
+                return;
         nic = nics_add(manager, domain, guest_nic->alias, &guest_nic->mac, nic_switch);
         if (!nic)
                 return;
         nic->in_guest = true;
-        nic->nic_switch = nic_switch;
         nic->obstacle = find_obstacle(guest, guest_nic);
-        if (strcmp(nic->tap, guest_nic->tap) != 0 || !vswitch_mac_equal(&nic->mac, &guest_nic->mac)) {
+        nic->mtu = guest_nic->mtu;
+        if (strcmp(nic->tap, guest_nic->tap) != 0) {
                 nic->tables_stale = true;
                 nic->recorded = false;
         }
-        nic->mac = guest_nic->mac;
         snprintf(nic->tap, sizeof(nic->tap), "%s", guest_nic->tap);
         if (domain->state == FAILOVER_GUEST_EXPECTED)
                 return; /* the XML still speaks of the VF on the other host */
@@ -197,6 +200,15 @@ static void apply_nic(struct manager *manager, struct manager_domain *domain, co
         nic->facts.attached = attached ? FAILOVER_YES : FAILOVER_NO;
 }
 
+/* A NIC that is gone may have left its VF in the guest. */
+static bool has_vf_of(const struct guest *guest, const struct manager_nic *nic)
+{
+        for (size_t i = 0; nic->claim && i < guest->vfs_count; i++)
+                if (strcmp(guest->vfs[i].address, nic->claim->vf_address) == 0)
+                        return true;
+        return false;
+}
+
 void nics_apply_guest(struct manager *manager, struct manager_domain *domain, struct guest *guest)
 {
         struct manager_nic *nic;
@@ -205,23 +217,23 @@ void nics_apply_guest(struct manager *manager, struct manager_domain *domain, st
         domain->guest = guest;
         if (guest->name)
                 snprintf(domain->name, sizeof(domain->name), "%s", guest->name);
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->domain == domain) {
-                nic->in_guest = false;
-                manager_nic_dirty(nic);
-        }
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain) {
+                        nic->in_guest = false;
+                        manager_nic_dirty(nic);
+                }
         for (size_t i = 0; i < guest->nics_count; i++)
                 apply_nic(manager, domain, guest, &guest->nics[i]);
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->domain == domain && !nic->in_guest)
-                nic->facts.attached = FAILOVER_NO;
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain && !nic->in_guest)
+                        nic->facts.attached = has_vf_of(guest, nic) ? FAILOVER_YES : FAILOVER_NO;
 }
 
 /* ---- records ---- */
 
 int nics_record(struct manager_nic *nic, struct vswitch_error *error)
 {
-        struct nic_record record = { .mac = nic->mac, .held = nic->facts.held && nic->hold_connection == 0 };
+        struct nic_record record = { .mac = nic->mac, .held = nic->held_until_acquire };
         int r;
 
         snprintf(record.uuid, sizeof(record.uuid), "%s", nic->domain->uuid);
@@ -249,9 +261,9 @@ void nics_forget_domain_if_empty(struct manager *manager, struct manager_domain 
 {
         const struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->domain == domain)
-                return;
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain)
+                        return;
         if (domain->state != FAILOVER_GUEST_ABSENT && domain->state != FAILOVER_GUEST_EXPECTED)
                 return;
         TAILQ_REMOVE(&manager->domains, domain, entry);
@@ -265,7 +277,11 @@ static bool nothing_left(const struct manager_nic *nic)
 
         bool absent = facts->guest == FAILOVER_GUEST_ABSENT || facts->guest == FAILOVER_GUEST_EXPECTED;
 
-        return absent && !nic->claim && facts->call == FAILOVER_CALL_NONE && facts->uplink_filter != FAILOVER_YES &&
+        /* Unknown is not gone, where something of ours may be: the uplink may come back with it. */
+        if (absent && !nic->claim && facts->tables_of_another)
+                return facts->call == FAILOVER_CALL_NONE;
+        return absent && !nic->claim && (facts->uplink_filter == FAILOVER_NO || !nic->recorded) &&
+               facts->call == FAILOVER_CALL_NONE && facts->uplink_filter != FAILOVER_YES &&
                facts->copy_rule != FAILOVER_YES && facts->pin != FAILOVER_PIN_TAP && facts->pin != FAILOVER_PIN_UPLINK;
 }
 
@@ -282,6 +298,9 @@ void nics_forget_if_done(struct manager_nic *nic)
         if (manager->control)
                 control_nic_removed(manager->control, domain->uuid, nic->alias);
         log_info(nic->label, "gone from this host");
+        /* It may be there under another MAC or on another switch. */
+        if (domain->state != FAILOVER_GUEST_ABSENT && domain->state != FAILOVER_GUEST_EXPECTED && manager->guests)
+                guests_refresh(manager->guests, domain->uuid);
         free_nic(nic);
         nics_forget_domain_if_empty(manager, domain);
 }

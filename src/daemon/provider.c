@@ -189,8 +189,7 @@ static int nics(void *model, int (*each)(const struct control_nic *, void *), vo
         struct manager *manager = model;
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        {
+        TAILQ_FOREACH (nic, &manager->nics, entry) {
                 char mac[VSWITCH_MAC_TEXT_SIZE];
                 enum failover_reason reason = nic->decision.reason;
                 struct control_nic view = {
@@ -250,7 +249,7 @@ static int nic_acquire(void *model, const char *uuid, const char *alias, const s
                                          failover_reason_remedy(nic->obstacle));
         log_notice(nic->label, "acquire asked by %s", caller->description);
         nic->request = nic->decision.situation == FAILOVER_SITUATION_ON_VF ? "" : "acquire";
-        nic->facts.held = false;
+        nic->held_until_acquire = false;
         nic->hold_connection = 0;
         nic->facts.failure = FAILOVER_REASON_NONE;
         nic->facts.back_off_until = 0;
@@ -273,8 +272,10 @@ static int nic_release(void *model, const char *uuid, const char *alias, enum co
         log_notice(nic->label, "release asked by %s", caller->description);
         nic->request = nic->claim ? "release" : "";
         nic->facts.unplug_refused_until = 0;
-        nic->facts.held = hold != CONTROL_HOLD_NONE;
-        nic->hold_connection = hold == CONTROL_HOLD_CONNECTION ? caller->connection : 0;
+        if (hold == CONTROL_HOLD_CONNECTION)
+                nic->hold_connection = caller->connection;
+        if (hold == CONTROL_HOLD_UNTIL_ACQUIRE)
+                nic->held_until_acquire = true;
         if (hold == CONTROL_HOLD_NONE) {
                 nic->facts.failure = FAILOVER_REASON_RELEASED_BY_REQUEST;
                 nic->facts.back_off_until = manager_now(manager) + manager->options.config->back_off_usec;
@@ -289,13 +290,12 @@ static void caller_gone(void *model, uint64_t connection)
         struct manager *manager = model;
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->facts.held && nic->hold_connection == connection) {
-                nic->facts.held = false;
-                nic->hold_connection = 0;
-                log_info(nic->label, "its hold ended with the connection that asked for it");
-                manager_nic_dirty(nic);
-        }
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->hold_connection == connection) {
+                        nic->hold_connection = 0;
+                        log_info(nic->label, "its hold ended with the connection that asked for it");
+                        manager_nic_dirty(nic);
+                }
 }
 
 const struct control_provider provider_table = {

@@ -121,10 +121,10 @@ static bool pf_is_in_use(const struct manager_switch *nic_switch)
 {
         const struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &nic_switch->manager->nics, entry)
-        if (nic->nic_switch == nic_switch &&
-            (nic->facts.call == FAILOVER_CALL_PREPARE || nic->facts.call == FAILOVER_CALL_RESTORE))
-                return true;
+        TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
+                if (nic->nic_switch == nic_switch &&
+                    (nic->facts.call == FAILOVER_CALL_PREPARE || nic->facts.call == FAILOVER_CALL_RESTORE))
+                        return true;
         return false;
 }
 
@@ -204,6 +204,21 @@ static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *
         return 0;
 }
 
+static bool filters_vlans(const char *bridge)
+{
+        char path[128], text[4] = "";
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/sys/class/net/%s/bridge/vlan_filtering", bridge);
+        file = fopen(path, "re");
+        if (!file)
+                return false;
+        if (!fgets(text, sizeof(text), file))
+                text[0] = '\0';
+        fclose(file);
+        return text[0] == '1';
+}
+
 static void refresh(struct manager_switch *nic_switch)
 {
         struct vswitch_error error = { 0 };
@@ -212,6 +227,7 @@ static void refresh(struct manager_switch *nic_switch)
         if (nic_switch->config->create)
                 create_bridge(nic_switch);
         r = open_bridge(nic_switch, &error);
+        nic_switch->filters_vlans = r == 0 && filters_vlans(nic_switch->config->bridge);
         if (r == 0 && nic_switch->softswitch)
                 r = open_uplink(nic_switch, &error);
         set_sentence(nic_switch, r < 0 ? vswitch_error_text(&error, r) : "");
@@ -292,12 +308,13 @@ static void on_link(struct manager *manager, const struct nlmsghdr *header)
                 if (!is_link_of_switch(nic_switch, &link))
                         continue;
                 refresh(nic_switch);
-                TAILQ_FOREACH(nic, &manager->nics, entry)
-                if (nic->nic_switch == nic_switch)
-                        manager_nic_dirty(nic);
+                TAILQ_FOREACH (nic, &manager->nics, entry)
+                        if (nic->nic_switch == nic_switch) {
+                                nic->tables_stale = true;
+                                manager_nic_dirty(nic);
+                        }
         }
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        {
+        TAILQ_FOREACH (nic, &manager->nics, entry) {
                 if (strcmp(nic->tap, link.name) != 0)
                         continue;
                 if (removed && !link.is_port_message)
@@ -318,11 +335,11 @@ static void on_neighbour(struct manager *manager, struct nlmsghdr *header)
         address = nlmsg_find_attr(header, sizeof(*neighbour), NDA_LLADDR);
         if (!address || nla_len(address) != ETH_ALEN)
                 return;
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (memcmp(nla_data(address), nic->mac.bytes, ETH_ALEN) == 0) {
-                nic->tables_stale = true;
-                manager_nic_dirty(nic);
-        }
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (memcmp(nla_data(address), nic->mac.bytes, ETH_ALEN) == 0) {
+                        nic->tables_stale = true;
+                        manager_nic_dirty(nic);
+                }
 }
 
 static void on_filter(struct manager *manager, struct nlmsghdr *header)
@@ -332,11 +349,11 @@ static void on_filter(struct manager *manager, struct nlmsghdr *header)
 
         if (nlmsg_datalen(header) < (int) sizeof(*filter))
                 return;
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->nic_switch->uplink.ifindex == filter->tcm_ifindex) {
-                nic->tables_stale = true;
-                manager_nic_dirty(nic);
-        }
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->nic_switch->uplink.ifindex == filter->tcm_ifindex) {
+                        nic->tables_stale = true;
+                        manager_nic_dirty(nic);
+                }
 }
 
 int switches_on_notification(const struct nlmsghdr *header, void *userdata)

@@ -31,9 +31,9 @@ struct manager_nic *vfs_claimant(struct manager *manager, const char *vf_address
 {
         struct manager_nic *nic;
 
-        TAILQ_FOREACH(nic, &manager->nics, entry)
-        if (nic->claim && strcmp(nic->claim->vf_address, vf_address) == 0)
-                return nic;
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->claim && strcmp(nic->claim->vf_address, vf_address) == 0)
+                        return nic;
         return NULL;
 }
 
@@ -41,10 +41,11 @@ static const struct manager_domain *find_domain_with_device(struct manager *mana
 {
         const struct manager_domain *domain;
 
-        TAILQ_FOREACH(domain, &manager->domains, entry)
-        {
-                if (!domain->guest || domain->state == FAILOVER_GUEST_EXPECTED)
-                        continue; /* an announced guest's XML still names the VF of its old host */
+        TAILQ_FOREACH (domain, &manager->domains, entry) {
+                /* An announced guest's XML still names the VF of its old host; one that ended has none. */
+                if (!domain->guest || domain->state == FAILOVER_GUEST_EXPECTED ||
+                    domain->state == FAILOVER_GUEST_ABSENT)
+                        continue;
                 for (size_t i = 0; i < domain->guest->vfs_count; i++)
                         if (strcmp(domain->guest->vfs[i].address, vf_address) == 0)
                                 return domain;
@@ -96,6 +97,19 @@ enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *v
         domain = find_domain_with_device(manager, vf->address);
         if (domain) {
                 snprintf(owner, owner_size, "guest %s has it, not by vswitch", domain->name);
+                return VF_FOREIGN;
+        }
+        if (claim_store_has(manager->claims, vf->address)) {
+                snprintf(owner, owner_size, "it has a claim that this vswitchd cannot use; see its log");
+                return VF_FOREIGN;
+        }
+        /* Without a host driver nobody made a MAC up: who set it is about to use it, libvirt for a guest, say. */
+        if ((vf->driver[0] == '\0' || strcmp(vf->driver, "vfio-pci") == 0) && (attributes->valid & PF_VF_MAC) &&
+            !vswitch_mac_is_zero(&attributes->mac)) {
+                snprintf(owner, owner_size,
+                         "somebody gave it a MAC; if nobody uses it: ip link set %s vf %u mac "
+                         "00:00:00:00:00:00",
+                         nic_switch->uplink.name, vf->index);
                 return VF_FOREIGN;
         }
         if (strcmp(vf->driver, "vfio-pci") == 0) {

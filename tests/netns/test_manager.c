@@ -644,6 +644,136 @@ START_TEST(a_lease_ends_when_the_incoming_guest_dies)
 }
 END_TEST
 
+START_TEST(a_guest_that_is_migrated_to_its_own_host_stays_as_it_is)
+{
+        struct hook_answer answer;
+        unsigned writes;
+
+        begin();
+        start_guest_on_vf();
+        writes = pf->writes + software_switch->writes;
+        announce_guest(&answer);
+        ck_assert_str_eq(answer.xml, "");
+        ck_assert_str_eq(answer.refused, "");
+        ck_assert(is_on_vf());
+        ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
+        expect_reachable();
+        end();
+}
+END_TEST
+
+START_TEST(a_migration_cancelled_late_still_ends_on_the_vf)
+{
+        uint64_t late;
+
+        config.guest_driver_timeout_usec = 300 * USEC_PER_MSEC;
+        begin();
+        start_guest_on_vf();
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        settle();
+        drive_guest(false);
+        RUN_UNTIL(is_withdrawn);
+        for (late = manager_now(manager) + 400 * USEC_PER_MSEC; manager_now(manager) < late;)
+                sd_event_run(loop, 20 * USEC_PER_MSEC);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "cancelled");
+        RUN_UNTIL(is_offering);
+        ck_assert_int_eq(nic()->facts.failure, FAILOVER_REASON_NONE);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        end();
+}
+END_TEST
+
+/* ---- what happens around the guest ---- */
+
+static bool has_no_uplink(void)
+{
+        return !nic()->facts.uplink_present;
+}
+
+static bool is_synthetic_with_filter(void)
+{
+        return is_synthetic() && modelled_pf_has_filter(pf, &mac);
+}
+
+START_TEST(an_uplink_that_leaves_and_returns_is_taken_up_again)
+{
+        begin();
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        RUN_UNTIL(is_synthetic_with_filter);
+        netns_run("ip link set up0 nomaster");
+        RUN_UNTIL(has_no_uplink);
+        pf->filter_count = 0; /* as after a reload of the driver */
+        netns_run("ip link set up0 master br0");
+        RUN_UNTIL(is_synthetic_with_filter);
+        expect_reachable();
+        end();
+}
+END_TEST
+
+static bool is_pinned(void)
+{
+        return software_switch->pin_count == 1 && software_switch->pins[0].port == tap;
+}
+
+START_TEST(a_full_uplink_filter_list_does_not_keep_the_guest_from_its_tap)
+{
+        begin();
+        pf->filter_capacity = 0;
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        RUN_UNTIL(is_pinned);
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        pf->filter_capacity = MODELLED_FILTERS_MAX;
+        RUN_UNTIL(is_synthetic_with_filter);
+        end();
+}
+END_TEST
+
+#define OTHER_UUID "11111111-2222-3333-4444-666666666666"
+
+static const struct manager_nic *other_nic(void)
+{
+        return nics_find(manager, OTHER_UUID, "ua-net0");
+}
+
+static bool both_know_of_the_duplicate(void)
+{
+        return other_nic() && other_nic()->decision.reason == FAILOVER_REASON_DUPLICATE_MAC &&
+               nic()->decision.reason == FAILOVER_REASON_DUPLICATE_MAC;
+}
+
+START_TEST(two_guests_with_one_mac_do_not_fight)
+{
+        unsigned writes;
+
+        begin();
+        netns_add_veth("tap1", "guest1", "br0");
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        RUN_UNTIL(is_synthetic);
+        fake_guests_start("<domain type='kvm' id='2'><name>g2</name><uuid>" OTHER_UUID "</uuid>"
+                          "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"
+                          "<interface type='bridge'><mac address='" MAC "'/><source bridge='br0'/>"
+                          "<target dev='tap1'/><model type='virtio'/><alias name='ua-net0'/></interface>"
+                          "</devices></domain>",
+                          GUEST_RUNNING);
+        settle();
+        manager_all_dirty(manager, true);
+        RUN_UNTIL(both_know_of_the_duplicate);
+        settle();
+        writes = pf->writes + software_switch->writes;
+        manager_all_dirty(manager, true);
+        settle();
+        ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
+        ck_assert(is_pinned());
+        fake_guests_end(OTHER_UUID, "stopped/destroyed");
+        settle();
+        ck_assert(is_pinned());
+        ck_assert_ptr_null(other_nic());
+        end();
+}
+END_TEST
+
 /* ---- holds ---- */
 
 START_TEST(a_hold_ends_with_its_connection)
@@ -827,6 +957,11 @@ int main(void)
         ADD(a_host_without_a_free_vf_refuses_with_the_way_out);
         ADD(a_lease_ends_when_the_guest_does_not_come);
         ADD(a_lease_ends_when_the_incoming_guest_dies);
+        ADD(a_guest_that_is_migrated_to_its_own_host_stays_as_it_is);
+        ADD(a_migration_cancelled_late_still_ends_on_the_vf);
+        ADD(an_uplink_that_leaves_and_returns_is_taken_up_again);
+        ADD(a_full_uplink_filter_list_does_not_keep_the_guest_from_its_tap);
+        ADD(two_guests_with_one_mac_do_not_fight);
         ADD(a_hold_ends_with_its_connection);
         ADD(a_hold_until_acquire_survives_a_restart);
         ADD(a_guest_that_ended_while_no_daemon_ran_leaves_nothing);

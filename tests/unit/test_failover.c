@@ -32,6 +32,7 @@ static struct failover_facts facts_synthetic(void)
                 .vf_available = true,
                 .tap_present = true,
                 .uplink_present = true,
+                .embedded_switch = true,
                 .uplink_up = true,
                 .standby = FAILOVER_YES,
                 .steering = FAILOVER_STEERING_BOTH,
@@ -547,27 +548,35 @@ START_TEST(every_combination_of_facts_keeps_the_invariants)
         facts.steering = (enum failover_steering) _i;
         facts.lease_until = now + SECOND;
         facts.attached_since = facts.vectors_since = now - 61 * SECOND;
-        FOR_EACH(facts.guest, 0, FAILOVER_GUEST_COUNT - 1)
-        FOR_EACH(facts.claim, FAILOVER_CLAIM_NONE, FAILOVER_CLAIM_CLAIMED)
-        FOR_EACH(facts.prepared, FAILOVER_NO, FAILOVER_YES)
-        FOR_EACH(facts.attached, FAILOVER_UNKNOWN, FAILOVER_YES)
-        FOR_EACH(facts.vectors, FAILOVER_UNKNOWN, FAILOVER_YES)
-        for (int calling = 0; calling < 2; calling++)
-                FOR_EACH(facts.pin, FAILOVER_PIN_UNKNOWN, FAILOVER_PIN_UPLINK)
-        FOR_EACH(facts.vf_filter, FAILOVER_NO, FAILOVER_YES)
-        for (unsigned bits = 0; bits < 1u << 7; bits++) {
-                facts.call = calling ? FAILOVER_CALL_ATTACH : FAILOVER_CALL_NONE;
-                facts.outgoing = bits & 1;
-                facts.unplug_asked_by_qemu = bits & 2;
-                facts.held = bits & 4;
-                facts.touched = bits & 8;
-                facts.uplink_filter = bits & 16 ? FAILOVER_YES : FAILOVER_NO;
-                facts.copy_rule = bits & 32 ? FAILOVER_YES : FAILOVER_NO;
-                facts.announce_wanted = bits & 64;
-                failover_decide(&facts, &policy, now, &decision);
-                check_invariants(&facts, &decision);
-                combinations++;
-        }
+        FOR_EACH (facts.guest, 0, FAILOVER_GUEST_COUNT - 1)
+                FOR_EACH (facts.claim, FAILOVER_CLAIM_NONE, FAILOVER_CLAIM_CLAIMED)
+                        FOR_EACH (facts.prepared, FAILOVER_NO, FAILOVER_YES)
+                                FOR_EACH (facts.attached, FAILOVER_UNKNOWN, FAILOVER_YES)
+                                        FOR_EACH (facts.vectors, FAILOVER_UNKNOWN, FAILOVER_YES)
+                                                for (int calling = 0; calling < 2; calling++)
+                                                        FOR_EACH (facts.pin, FAILOVER_PIN_UNKNOWN, FAILOVER_PIN_UPLINK)
+                                                                FOR_EACH (facts.vf_filter, FAILOVER_NO, FAILOVER_YES)
+                                                                        for (unsigned bits = 0; bits < 1u << 7;
+                                                                             bits++) {
+                                                                                facts.call =
+                                                                                        calling ? FAILOVER_CALL_ATTACH
+                                                                                                : FAILOVER_CALL_NONE;
+                                                                                facts.outgoing = bits & 1;
+                                                                                facts.unplug_asked_by_qemu = bits & 2;
+                                                                                facts.held = bits & 4;
+                                                                                facts.touched = bits & 8;
+                                                                                facts.uplink_filter =
+                                                                                        bits & 16 ? FAILOVER_YES
+                                                                                                  : FAILOVER_NO;
+                                                                                facts.copy_rule = bits & 32
+                                                                                                          ? FAILOVER_YES
+                                                                                                          : FAILOVER_NO;
+                                                                                facts.announce_wanted = bits & 64;
+                                                                                failover_decide(&facts, &policy, now,
+                                                                                                &decision);
+                                                                                check_invariants(&facts, &decision);
+                                                                                combinations++;
+                                                                        }
         ck_assert_uint_gt(combinations, 800000);
 }
 END_TEST
