@@ -224,11 +224,11 @@ static int restore(struct manager_nic *nic, struct vswitch_error *error)
 
         if (!pf)
                 return -ENODEV;
-        /* Whatever the facts say: a VF that somebody drives is not reset under him. */
+        /* Whatever the facts say: a VF that somebody drives is not reset under him. QEMU closes it a moment after it
+         * has told of the removal, so this may well be gone at the next try. */
         if (pf_vf_is_open(nic->claim->vf_address, &is_open, NULL) == 0 && is_open) {
-                actions_give_up(nic, FAILOVER_REASON_RESTORE_FAILED);
                 guests_refresh(nic->manager->guests, nic->domain->uuid);
-                return vswitch_error_set(error, -EBUSY, "VF %s is in use", nic->claim->vf_address);
+                return vswitch_error_set(error, -EBUSY, "VF %s is still open", nic->claim->vf_address);
         }
         r = pf->driver->set_attributes(pf, nic->claim->vf_index, &nic->claim->before, error);
         if (r < 0) {
