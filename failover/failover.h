@@ -87,7 +87,6 @@ struct failover_facts {
         enum failover_reason no_vf;    /* why not, when vf_available is false */
         bool tap_present;              /* the tap is a port of the switch: it can be pinned */
         bool uplink_present;
-        bool embedded_switch;        /* the uplink's card switches: it hands the PF only what the PF asked for */
         bool uplink_up;              /* set up and with carrier */
         enum failover_known standby; /* the guest accepted STANDBY since its last reset; NO: it would have been seen */
         enum failover_steering steering;

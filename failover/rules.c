@@ -58,7 +58,7 @@ static const struct failover_tables tables_none = { .pin = FAILOVER_PIN_NONE };
 static struct failover_tables tables_synthetic(const struct view *view)
 {
         return (struct failover_tables){
-                .uplink_filter = view->facts->uplink_present && view->facts->embedded_switch,
+                .uplink_filter = view->facts->uplink_present,
                 .pin = view->facts->tap_present ? FAILOVER_PIN_TAP : FAILOVER_PIN_NONE,
         };
 }

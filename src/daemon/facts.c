@@ -327,7 +327,6 @@ void facts_collect(struct manager_nic *nic)
         facts->obstacle = collect_obstacle(nic, mac_is_shared);
         facts->held = nic->held_until_acquire || nic->hold_connection != 0;
         facts->uplink_present = nic_switch->pf != NULL && nic_switch->uplink.ifindex != 0;
-        facts->embedded_switch = nic_switch->pf && nic_switch->pf->total_vfs > 0;
         facts->uplink_up = facts->uplink_present && nic_switch->uplink.up && nic_switch->uplink.carrier;
         facts->steering = nic_switch->steering;
 

@@ -32,7 +32,6 @@ static struct failover_facts facts_synthetic(void)
                 .vf_available = true,
                 .tap_present = true,
                 .uplink_present = true,
-                .embedded_switch = true,
                 .uplink_up = true,
                 .standby = FAILOVER_YES,
                 .steering = FAILOVER_STEERING_BOTH,
