@@ -161,14 +161,14 @@ enum failover_situation {
 enum failover_action {
         /* Tables, in the order in which they may appear */
         FAILOVER_ADD_VF_FILTER,
+        FAILOVER_ADD_COPY_RULE, /* before the uplink filter, see emit_tables() */
         FAILOVER_ADD_UPLINK_FILTER,
-        FAILOVER_ADD_COPY_RULE,
         FAILOVER_ADD_MULTICAST_ROUTER,
         FAILOVER_PIN_TO_TAP,
         FAILOVER_PIN_TO_UPLINK,
         FAILOVER_UNPIN,
-        FAILOVER_REMOVE_COPY_RULE,
         FAILOVER_REMOVE_UPLINK_FILTER,
+        FAILOVER_REMOVE_COPY_RULE,
         FAILOVER_REMOVE_VF_FILTER,
         FAILOVER_REMOVE_MULTICAST_ROUTER,
         FAILOVER_ANNOUNCE,

@@ -565,6 +565,9 @@ static bool may_change_vf_filter(const struct failover_facts *facts)
                !(facts->attached == FAILOVER_YES && facts->vectors == FAILOVER_UNKNOWN);
 }
 
+/* The copy rule is there before the uplink filter and goes after it: a card that hands its PF's own transmissions back
+ * would otherwise show the bridge a neighbour's frame coming in at the uplink, and the bridge would look for the
+ * neighbour there until it speaks again. */
 static void emit_tables(const struct failover_facts *facts, struct failover_decision *decision)
 {
         const struct failover_tables *tables = &decision->tables;
@@ -572,8 +575,8 @@ static void emit_tables(const struct failover_facts *facts, struct failover_deci
 
         if (vf_filter_free)
                 add_if(decision, tables->vf_filter, facts->vf_filter, FAILOVER_ADD_VF_FILTER);
-        add_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_ADD_UPLINK_FILTER);
         add_if(decision, tables->copy_rule, facts->copy_rule, FAILOVER_ADD_COPY_RULE);
+        add_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_ADD_UPLINK_FILTER);
         add_if(decision, tables->multicast_router, facts->multicast_router, FAILOVER_ADD_MULTICAST_ROUTER);
 
         if (facts->pin != FAILOVER_PIN_UNKNOWN && facts->pin != tables->pin)
@@ -581,8 +584,8 @@ static void emit_tables(const struct failover_facts *facts, struct failover_deci
                                        : tables->pin == FAILOVER_PIN_UPLINK ? FAILOVER_PIN_TO_UPLINK
                                                                             : FAILOVER_UNPIN);
 
-        remove_if(decision, tables->copy_rule, facts->copy_rule, FAILOVER_REMOVE_COPY_RULE);
         remove_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_REMOVE_UPLINK_FILTER);
+        remove_if(decision, tables->copy_rule, facts->copy_rule, FAILOVER_REMOVE_COPY_RULE);
         if (vf_filter_free)
                 remove_if(decision, tables->vf_filter, facts->vf_filter, FAILOVER_REMOVE_VF_FILTER);
         remove_if(decision, tables->multicast_router, facts->multicast_router, FAILOVER_REMOVE_MULTICAST_ROUTER);

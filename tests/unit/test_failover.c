@@ -195,7 +195,7 @@ START_TEST(acquire_walks_from_synthetic_to_vf)
         facts.vectors_since = now;
         decision = decide(&facts);
         ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
-        EXPECT_ACTIONS(&decision, FAILOVER_REMOVE_COPY_RULE, FAILOVER_REMOVE_UPLINK_FILTER);
+        EXPECT_ACTIONS(&decision, FAILOVER_REMOVE_UPLINK_FILTER, FAILOVER_REMOVE_COPY_RULE);
         ck_assert(decision.watch_tap);
 }
 END_TEST
@@ -207,7 +207,7 @@ START_TEST(release_keeps_both_paths_until_the_guest_lets_go)
 
         facts.held = true;
         decision = decide(&facts);
-        EXPECT_ACTIONS(&decision, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE, FAILOVER_DETACH_VF);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_COPY_RULE, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_DETACH_VF);
         decision = settle(&facts);
         ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
         ck_assert_uint_eq(decision.deadline, now + policy.unplug_timeout);
@@ -312,7 +312,7 @@ START_TEST(migration_away_follows_qemu)
 
         facts.unplug_asked_by_qemu = true;
         decision = decide(&facts);
-        EXPECT_ACTIONS(&decision, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_COPY_RULE, FAILOVER_ADD_UPLINK_FILTER);
         settle(&facts);
 
         facts.vectors = FAILOVER_NO;
@@ -369,7 +369,7 @@ START_TEST(failed_handover_is_announced_again)
         facts.announce_wanted = true;
         facts.vectors_since = now;
         decision = decide(&facts);
-        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE,
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_COPY_RULE, FAILOVER_ADD_UPLINK_FILTER,
                        FAILOVER_ADD_MULTICAST_ROUTER, FAILOVER_PIN_TO_UPLINK, FAILOVER_ANNOUNCE);
 }
 END_TEST
@@ -392,7 +392,7 @@ START_TEST(arrival_programs_and_announces_when_the_state_is_loaded)
         facts.guest = FAILOVER_GUEST_LOADED;
         facts.announce_wanted = true;
         decision = decide(&facts);
-        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_UPLINK_FILTER, FAILOVER_ADD_COPY_RULE,
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_COPY_RULE, FAILOVER_ADD_UPLINK_FILTER,
                        FAILOVER_ADD_MULTICAST_ROUTER, FAILOVER_PIN_TO_UPLINK, FAILOVER_ANNOUNCE);
 
         /* The same for a guest without a VF. */
