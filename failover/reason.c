@@ -33,18 +33,65 @@ static const struct {
         [FAILOVER_REASON_MTU_MISMATCH] = { "mtu-mismatch", "the NIC's MTU is larger than the uplink's",
                                            "raise the uplink's MTU or lower the NIC's" },
 
+        [FAILOVER_REASON_LINK_DOWN] = { "link-down", "the NIC's link is set down in the guest's XML",
+                                        "virsh domif-setlink DOMAIN INTERFACE up" },
+        [FAILOVER_REASON_SEVERAL_MACS] = { "several-macs",
+                                           "the guest sends from other MACs too, which a VF would not carry",
+                                           "give the NIC a policy with trust = yes and spoof-check = no, if the guest "
+                                           "may have them" },
+        [FAILOVER_REASON_BAD_POLICY] = { "bad-policy", "the NIC's policy in the guest's XML cannot be read",
+                                         "see the daemon's log for the place of the mistake" },
+        [FAILOVER_REASON_POLICY_NOT_ON_VF] = { "policy-not-on-vf",
+                                               "the card cannot hold a VF to what the NIC's policy says",
+                                               "see the daemon's log for what it refuses; drop that from the policy, "
+                                               "or set prefer-vf" },
+        [FAILOVER_REASON_NETWORK_FILTER] = { "network-filter",
+                                             "libvirt filters the NIC's frames (<filterref>), and no "
+                                             "VF can do that",
+                                             "remove the <filterref>, or set prefer-vf in the NIC's policy" },
+        [FAILOVER_REASON_TAP_FILTERS] = { "tap-filters",
+                                          "somebody put tc filters on the NIC's tap (mirroring, say), and a VF's "
+                                          "frames "
+                                          "would pass them by",
+                                          "remove them ('tc filter show dev TAP ingress'), or set prefer-vf in the "
+                                          "NIC's policy" },
+        [FAILOVER_REASON_PORT_ISOLATED] = { "port-isolated",
+                                            "the NIC's port is isolated from other ports, and no VF can be",
+                                            "remove <port isolated='yes'/>, or set prefer-vf in the NIC's policy" },
+        [FAILOVER_REASON_VLAN_TRUNK] = { "vlan-trunk", "the NIC's port carries several VLANs, a VF carries one",
+                                         "keep it on the software switch, or give it one NIC for each VLAN" },
+        [FAILOVER_REASON_VLAN_NOT_FILTERED] = { "vlan-not-filtered",
+                                                "the NIC's policy names a VLAN and its bridge does not filter VLANs",
+                                                "ip link set BRIDGE type bridge vlan_filtering 1" },
+        [FAILOVER_REASON_VLAN_NOT_ON_UPLINK] = { "vlan-not-on-uplink",
+                                                 "the bridge does not carry the NIC's VLAN on its uplink",
+                                                 "bridge vlan add dev UPLINK vid VLAN, if it is to reach the wire" },
+
         [FAILOVER_REASON_SWITCH_NOT_IOV] = { "switch-not-iov", "the switch does not give out VFs",
                                              "set iov = yes for it in vswitch.conf" },
         [FAILOVER_REASON_SWITCH_UNUSABLE] = { "switch-unusable", "the switch or the NIC's tap is not there",
                                               "see 'vswitch status' for what the switch is missing" },
-        [FAILOVER_REASON_VLAN_FILTERING] = { "vlan-filtering",
-                                             "the bridge filters VLANs, and VFs are not put into VLANs yet",
-                                             "keep this NIC on the software switch, or use a bridge per VLAN" },
         [FAILOVER_REASON_NO_UPLINK] = { "no-uplink", "the switch's uplink is not there",
                                         "check that the uplink named in vswitch.conf exists and is a port of the "
                                         "bridge" },
         [FAILOVER_REASON_UPLINK_DOWN] = { "uplink-down", "the uplink is down or has no carrier",
                                           "check the cable, and 'ip link set UPLINK up'" },
+        [FAILOVER_REASON_UPLINK_IN_LAG] = { "uplink-in-lag",
+                                            "the uplink is one of several ports that carry traffic together (LACP or "
+                                            "a balancing bond), so a VF would miss what enters by the others",
+                                            "use an active-backup bond or a single uplink where guests are to get "
+                                            "VFs" },
+        [FAILOVER_REASON_UPLINK_NOT_ACTIVE] = { "uplink-not-active",
+                                                "the bond's active port is not the one whose VF this is",
+                                                "wait: the NIC is moved to the active port" },
+        [FAILOVER_REASON_SEVERAL_UPLINKS] = { "several-uplinks",
+                                              "frames for the NIC can enter by more than one port of the bridge, and "
+                                              "a VF sees only its own",
+                                              "leave one uplink in the bridge, or bond them as active-backup" },
+        [FAILOVER_REASON_STP_NOT_FORWARDING] = { "stp-not-forwarding",
+                                                 "the spanning tree does not let the uplink forward",
+                                                 "wait for it to settle; 'bridge link show dev UPLINK' says its "
+                                                 "state" },
         [FAILOVER_REASON_NO_SRIOV] = { "no-sriov", "the uplink's card has no SR-IOV",
                                        "use a card with SR-IOV, or set iov = no for this switch" },
         [FAILOVER_REASON_NO_VFS] = { "no-vfs", "the uplink has no VFs",

@@ -267,8 +267,8 @@ static int bridge_prepare_uplink(struct softswitch *software_switch, int uplink_
         return copy_rule_prepare(bridge_of(software_switch)->netlink, uplink_ifindex, error);
 }
 
-static int bridge_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                           int tap_ifindex, bool mirror, struct vswitch_error *error)
+static int bridge_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                           int uplink_ifindex, int tap_ifindex, bool mirror, struct vswitch_error *error)
 {
         struct bridge *bridge = bridge_of(software_switch);
         struct copy_rule rule = {
@@ -279,14 +279,14 @@ static int bridge_copy_add(struct softswitch *software_switch, const struct vswi
         return r < 0 ? r : copy_rule_add(bridge->netlink, &rule, error);
 }
 
-static int bridge_copy_remove(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                              struct vswitch_error *error)
+static int bridge_copy_remove(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                              int uplink_ifindex, struct vswitch_error *error)
 {
         return copy_rule_remove(bridge_of(software_switch)->netlink, mac, uplink_ifindex, error);
 }
 
-static int bridge_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                            bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
+static int bridge_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                            int uplink_ifindex, bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
 {
         return copy_rule_read(bridge_of(software_switch)->netlink, mac, uplink_ifindex, mirror, ret_tap_ifindex, error);
 }

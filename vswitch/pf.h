@@ -61,6 +61,13 @@ struct pf_vf {
         char iommu_group[16];             /* "" without an IOMMU */
 };
 
+/* Frames of a VF, where the driver counts them. */
+struct pf_vf_statistics {
+        uint64_t received_packets, received_bytes, received_dropped;
+        uint64_t sent_packets, sent_bytes, sent_dropped;
+        uint64_t multicast, broadcast;
+};
+
 struct pf_driver;
 
 struct pf {
@@ -71,6 +78,16 @@ struct pf {
         char kernel_driver[PF_DRIVER_NAME_SIZE]; /* "igb" */
         bool is_emulated;                        /* QEMU's model of the card: not to be taken for the real one */
         unsigned total_vfs;                      /* sriov_totalvfs; 0 when the device has no SR-IOV */
+
+        /* Which card, driver and firmware: what a probe's result is good for. */
+        uint16_t vendor, device, subsystem_vendor, subsystem_device;
+        char driver_version[32];   /* as ethtool -i shows it: the kernel's release for drivers of the kernel */
+        char firmware_version[64]; /* "" when the driver does not say */
+
+        /* Asked of the driver so far: bits of enum pf_vf_attribute. What it was never asked is in neither. Kept up to
+         * date by read_attributes (a driver that does not know a setting says so) and set_attributes. */
+        uint32_t can_set, cannot_set;
+        char refusals[7][96]; /* by bit number: the driver's own words for what it cannot */
 };
 
 struct pf_driver {
@@ -93,6 +110,16 @@ struct pf_driver {
                                struct vswitch_error *error);
         int (*set_attributes)(struct pf *pf, unsigned index, const struct pf_vf_attributes *wanted,
                               struct vswitch_error *error);
+
+        /* Counters of one VF. -EOPNOTSUPP where the driver has none. */
+        int (*read_statistics)(struct pf *pf, unsigned index, struct pf_vf_statistics *ret,
+                               struct vswitch_error *error);
+
+        /* (slow) Makes the PF have this many VFs: writes sriov_numvfs, by way of 0 when there are some already (the
+         * kernel knows no other), so every VF vanishes; the caller has seen to it that none is in use. VFs made here
+         * get no host driver (sriov_drivers_autoprobe = 0), so no DHCP client or bridge finds their netdevs. On failure
+         * the old number is tried again. -ERANGE beyond total_vfs, with the number that the card can have. */
+        int (*set_vf_count)(struct pf *pf, unsigned count, struct vswitch_error *error);
 
         /* Uplink filters: MACs in the PF's own unicast list. Adding what is there and removing what is not there
          * are success. */

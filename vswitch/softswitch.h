@@ -33,6 +33,22 @@ struct softswitch_pin {
         uint16_t vlan;
 };
 
+/* The VLANs of one port. Without VLAN filtering: filters false, all others 0. */
+struct softswitch_port_vlans {
+        bool filters;          /* the switch filters VLANs */
+        uint16_t pvid;         /* what untagged frames of the port are put into; 0: they are dropped */
+        unsigned count;        /* VLANs of the port, tagged and untagged */
+        uint64_t member[64];   /* bit n of the 4096: the port is in VLAN n */
+        uint64_t untagged[64]; /* ... and its frames leave there without a tag */
+};
+
+/* What a port lets its guest do; everything off: nothing of ours is there. */
+struct softswitch_guard {
+        bool check_source;      /* drop frames that do not come from `mac` */
+        struct vswitch_mac mac; /* only with check_source */
+        uint32_t max_rate;      /* Mbit/s that come in at the port; 0: unlimited */
+};
+
 struct softswitch_driver {
         const char *name; /* "bridge" */
 
@@ -57,17 +73,19 @@ struct softswitch_driver {
          * moment when the place for filters is made, so it is not made and unmade around each move. */
         int (*prepare_uplink)(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_error *error);
 
-        /* The copy rule: frames for `mac` that come in on `uplink_ifindex` are redirected to `tap_ifindex`; frames
+        /* The copy rule. `vlan`: the tag that the MAC's frames have on the uplink port (0: none); the tap gets them
+         * without it, and frames of other VLANs are left alone.
+         * Frames for `mac` that come in on `uplink_ifindex` are redirected to `tap_ifindex`; frames
          * for it that leave there are mirrored to the tap as well; without `mirror` they are not, for a card that
          * reflects its PF's own transmissions to it, where the tap would get them twice. Adding twice is success. */
-        int (*copy_add)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                        int tap_ifindex, bool mirror, struct vswitch_error *error);
-        int (*copy_remove)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                           struct vswitch_error *error);
+        int (*copy_add)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                        int uplink_ifindex, int tap_ifindex, bool mirror, struct vswitch_error *error);
+        int (*copy_remove)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                           int uplink_ifindex, struct vswitch_error *error);
         /* *ret_tap_ifindex: the tap of a complete rule, 0 when there is none, -1 when it is another one
          * (a part is missing, or there is a mirror that should not be). */
-        int (*copy_read)(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                         bool mirror, int *ret_tap_ifindex, struct vswitch_error *error);
+        int (*copy_read)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                         int uplink_ifindex, bool mirror, int *ret_tap_ifindex, struct vswitch_error *error);
         /* Every MAC that has any part of a copy rule of ours on `uplink_ifindex`; *ret malloc'ed. */
         int (*copy_list)(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_mac **ret,
                          size_t *ret_count, struct vswitch_error *error);
@@ -77,7 +95,23 @@ struct softswitch_driver {
         int (*set_multicast_router)(struct softswitch *software_switch, int port_ifindex, bool permanent,
                                     struct vswitch_error *error);
 
-        /* Sends three RARP announcements of `mac` out of `uplink_ifindex`, as QEMU does after a migration. */
+        /* The VLANs of a port, and making one VLAN its only one, untagged (an access port). -EOPNOTSUPP when the switch
+         * does not filter VLANs. */
+        int (*read_port_vlans)(struct softswitch *software_switch, int port_ifindex, struct softswitch_port_vlans *ret,
+                               struct vswitch_error *error);
+        int (*set_access_vlan)(struct softswitch *software_switch, int port_ifindex, uint16_t vlan,
+                               struct vswitch_error *error);
+
+        /* The guard of a guest's port: what is there, and making it so (only what differs is written; all off removes
+         * what is ours). *ret_foreign: somebody else's filters are there, too. Filters of others, libvirt's
+         * <bandwidth> among them, are left alone and go on working. */
+        int (*guard_read)(struct softswitch *software_switch, int port_ifindex, struct softswitch_guard *ret,
+                          bool *ret_foreign, struct vswitch_error *error);
+        int (*guard_set)(struct softswitch *software_switch, int port_ifindex, const struct softswitch_guard *wanted,
+                         struct vswitch_error *error);
+
+        /* Sends three RARP announcements of `mac` out of `uplink_ifindex`, as QEMU does after a migration. `vlan` is the
+         * switch's VLAN for the MAC, as for a pin. */
         int (*announce)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                         int uplink_ifindex, struct vswitch_error *error);
 };

@@ -134,6 +134,7 @@ static int load_switch(cfg_t *section, struct config_switch *ret)
         ret->create = cfg_getbool(section, "create");
         ret->iov = cfg_getbool(section, "iov");
         ret->reserve_vfs = (unsigned) cfg_getint(section, "reserve-vfs");
+        ret->policy = (struct port_policy){ .weight = 50, .vlan_protocol = 0x8100 };
         return 0;
 }
 

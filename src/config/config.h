@@ -19,6 +19,7 @@
  */
 
 #include "vswitch/error.h"
+#include "vswitch/port_policy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,7 @@ struct config_switch {
         bool create;
         bool iov;
         unsigned reserve_vfs;
+        struct port_policy policy; /* of its NICs, where their guests' XML says nothing else */
 };
 
 struct config {

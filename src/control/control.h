@@ -15,6 +15,8 @@
  */
 
 #include "vswitch/error.h"
+#include "vswitch/pf.h"
+#include "vswitch/port_policy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +35,23 @@ struct control_switch {
         const char *uplink; /* the PF's netdev, or "" */
         bool usable;
         const char *reason; /* a sentence when not usable, else "" */
+        bool iov;           /* gives VFs to guests */
+        bool filters_vlans;
+        const char *const *pfs; /* NULL-terminated: every physical port beneath it */
+        /* Why no NIC of this switch may have a VF: code, sentence, remedy; or "" */
+        const char *obstacle, *obstacle_sentence, *remedy;
+        const struct control_neighbour *neighbours;
+        size_t neighbours_count;
+};
+
+/* A MAC on a port of the switch, and whether VFs reach it. */
+struct control_neighbour {
+        const char *mac;
+        const char *port;
+        unsigned vlan;
+        const char *kind; /* "guest", "local" (the bridge or the host), "static", "learned", "quiet" (aged out) */
+        const char *
+                state; /* "listed" (in the uplink filters), "left-out" (no room), "foreign" (listed by others), "none" */
 };
 
 struct control_vf {
@@ -43,6 +62,8 @@ struct control_vf {
         const char *mac;   /* VF filter, "" when zero */
         const char *owner; /* "g1/ua-net0", or why it is foreign, or "" */
         unsigned vectors;
+        const struct pf_vf_attributes *attributes; /* `valid` says which the driver reports */
+        const struct pf_vf_statistics *statistics; /* NULL where the driver has none */
 };
 
 struct control_pf {
@@ -54,6 +75,13 @@ struct control_pf {
         bool carrier;
         unsigned total_vfs;
         const char *steering;              /* "both", ... , "unknown" */
+        const char *steering_source;       /* "probed 2026-11-20", "default for igb: ..." */
+        const char *port;                  /* the bridge's port that it is or that stands on it ("bond0") */
+        bool active;                       /* its VFs are the ones that guests get */
+        const char *firmware;              /* "" when the driver does not say */
+        unsigned filter_capacity;          /* uplink filters that really deliver; 0: not known */
+        uint32_t can_set, cannot_set;      /* enum pf_vf_attribute bits, asked of the driver so far */
+        const char *const *refusals;       /* NULL-terminated: "link state: Operation not supported" */
         const char *const *uplink_filters; /* NULL-terminated list of MACs */
         const struct control_vf *vfs;
         size_t vfs_count;
@@ -80,6 +108,8 @@ struct control_nic {
         uint64_t since_usec;    /* CLOCK_REALTIME of the last change of `path` */
         uint64_t deadline_usec; /* CLOCK_REALTIME when the daemon gives up waiting for something; 0 = none */
         bool held;
+        unsigned vlan; /* its tag on the wire; 0: none */
+        const struct port_policy *policy;
 };
 
 struct control_status {
@@ -110,6 +140,9 @@ enum control_hold {
  * NULL) makes the hook fail with this sentence. */
 typedef void (*control_hook_reply)(void *reply_token, const char *xml, const char *refuse);
 
+/* The end of a change that took its time: 0 or -errno with a sentence. */
+typedef void (*control_done)(int result, const char *sentence, void *token);
+
 struct control_provider {
         void (*status)(void *model, struct control_status *ret);
         /* Iteration: calls `each` until it returns non-zero, and returns that; 0 at the end. */
@@ -123,7 +156,18 @@ struct control_provider {
                            struct vswitch_error *error);
         int (*nic_release)(void *model, const char *uuid, const char *alias, enum control_hold hold,
                            const struct control_caller *caller, struct vswitch_error *error);
-        /* The connection is gone: its holds end. Not called by control_free(). */
+        /* Changes the number of a PF's VFs (slow; `done` is called exactly once, later, unless this fails). -EBUSY
+         * names who uses a VF. With `keep` the number is remembered and made again after a reboot. */
+        int (*pf_set_vfs)(void *model, const char *pf, unsigned count, bool keep, const struct control_caller *caller,
+                          control_done done, void *token, struct vswitch_error *error);
+        /* Takes `count` free VFs out of the pool until the caller's connection ends, for a probe. Their PCI addresses
+         * go to ret_addresses, which has room for `count`. -EBUSY when there are not enough. */
+        int (*pf_reserve)(void *model, const char *pf, unsigned count, const struct control_caller *caller,
+                          char (*ret_addresses)[PF_ADDRESS_SIZE], struct vswitch_error *error);
+        /* A probe's result was written: use it. */
+        int (*pf_reload)(void *model, const char *pf, const struct control_caller *caller, struct vswitch_error *error);
+
+        /* The connection is gone: its holds and reservations end. Not called by control_free(). */
         void (*caller_gone)(void *model, uint64_t connection);
 
         /* libvirt's qemu hook: domain name, operation ("prepare", "started", "stopped", "release", "migrate",

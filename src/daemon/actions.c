@@ -170,7 +170,7 @@ static void prepared(struct manager_nic *nic, const struct call *call, int resul
         if (!nic->claim || !pf || strcmp(nic->claim->vf_address, call->vf_address) != 0)
                 return;
         if (result == 0) {
-                wanted = vfs_wanted_attributes(&nic->claim->before);
+                wanted = policies_vf_attributes(nic, &nic->claim->before);
                 result = pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, &error);
                 sentence = vswitch_error_text(&error, result);
         }
@@ -326,7 +326,7 @@ static int unpin(struct manager_nic *nic, struct vswitch_error *error)
         struct softswitch *softswitch = nic->nic_switch->softswitch;
         int ifindex = nic->facts.pin == FAILOVER_PIN_UPLINK ? nic->nic_switch->uplink.ifindex : nic->tap_ifindex;
 
-        return softswitch->driver->unpin(softswitch, &nic->mac, 0, ifindex, error);
+        return softswitch->driver->unpin(softswitch, &nic->mac, nic->bridge_vlan, ifindex, error);
 }
 
 static int execute_table(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error)
@@ -349,6 +349,7 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
                         facts->vf_filter = action == FAILOVER_ADD_VF_FILTER ? FAILOVER_YES : FAILOVER_NO;
                 return r;
         case FAILOVER_ADD_UPLINK_FILTER:
+                neighbours_make_room(nic->nic_switch, pf);
                 r = pf->driver->uplink_filter_add(pf, &nic->mac, error);
                 if (r == 0)
                         facts->uplink_filter = FAILOVER_YES;
@@ -359,13 +360,13 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
                         facts->uplink_filter = FAILOVER_NO;
                 return r;
         case FAILOVER_ADD_COPY_RULE:
-                r = softswitch->driver->copy_add(softswitch, &nic->mac, uplink, nic->tap_ifindex,
+                r = softswitch->driver->copy_add(softswitch, &nic->mac, nic->port_vlan, uplink, nic->tap_ifindex,
                                                  !nic->nic_switch->reflects, error);
                 if (r == 0)
                         facts->copy_rule = FAILOVER_YES;
                 return r;
         case FAILOVER_REMOVE_COPY_RULE:
-                r = softswitch->driver->copy_remove(softswitch, &nic->mac, uplink, error);
+                r = softswitch->driver->copy_remove(softswitch, &nic->mac, nic->port_vlan, uplink, error);
                 if (r == 0)
                         facts->copy_rule = FAILOVER_NO;
                 return r;
@@ -377,12 +378,12 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
                         facts->multicast_router = action == FAILOVER_ADD_MULTICAST_ROUTER ? FAILOVER_YES : FAILOVER_NO;
                 return r;
         case FAILOVER_PIN_TO_TAP:
-                r = softswitch->driver->pin(softswitch, &nic->mac, 0, nic->tap_ifindex, error);
+                r = softswitch->driver->pin(softswitch, &nic->mac, nic->bridge_vlan, nic->tap_ifindex, error);
                 if (r == 0)
                         facts->pin = FAILOVER_PIN_TAP;
                 return r;
         case FAILOVER_PIN_TO_UPLINK:
-                r = softswitch->driver->pin(softswitch, &nic->mac, 0, uplink, error);
+                r = softswitch->driver->pin(softswitch, &nic->mac, nic->bridge_vlan, uplink, error);
                 if (r == 0)
                         facts->pin = FAILOVER_PIN_UPLINK;
                 return r;
@@ -394,7 +395,7 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
         case FAILOVER_ANNOUNCE:
                 /* Once, and never in the way of anything: the guest's first own frame tells the wire too. */
                 facts->announce_wanted = false;
-                r = softswitch->driver->announce(softswitch, &nic->mac, 0, uplink, error);
+                r = softswitch->driver->announce(softswitch, &nic->mac, nic->bridge_vlan, uplink, error);
                 if (r < 0)
                         log_warning(nic->label, "cannot announce its MAC: %s", vswitch_error_text(error, r));
                 return 0;

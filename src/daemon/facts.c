@@ -41,7 +41,7 @@ static enum failover_pin read_pin(struct manager_nic *nic)
         struct softswitch *softswitch = nic->nic_switch->softswitch;
         struct vswitch_error error = { 0 };
         struct softswitch_pin pin;
-        int r = softswitch->driver->read_pin(softswitch, &nic->mac, 0, &pin, &error);
+        int r = softswitch->driver->read_pin(softswitch, &nic->mac, nic->bridge_vlan, &pin, &error);
 
         if (r < 0) {
                 log_warning(nic->label, "cannot read its pin: %s", vswitch_error_text(&error, r));
@@ -62,7 +62,7 @@ static enum failover_known read_copy_rule(struct manager_nic *nic)
         struct softswitch *softswitch = nic->nic_switch->softswitch;
         struct vswitch_error error = { 0 };
         int tap_ifindex = 0;
-        int r = softswitch->driver->copy_read(softswitch, &nic->mac, nic->nic_switch->uplink.ifindex,
+        int r = softswitch->driver->copy_read(softswitch, &nic->mac, nic->port_vlan, nic->nic_switch->uplink.ifindex,
                                               !nic->nic_switch->reflects, &tap_ifindex, &error);
 
         if (r < 0) {
@@ -132,12 +132,10 @@ static void read_vf_programming(struct manager_nic *nic)
         facts->vf_gone = r == -ENODEV || (r == 0 && strcmp(vf.address, nic->claim->vf_address) != 0);
         if (r < 0 || facts->vf_gone || pf->driver->read_attributes(pf, nic->claim->vf_index, &present, NULL) < 0)
                 return;
-        wanted = vfs_wanted_attributes(&nic->claim->before);
+        wanted = policies_vf_attributes(nic, &nic->claim->before);
         facts->vf_filter = known(vswitch_mac_equal(&present.mac, &nic->mac));
         facts->prepared = known(nic->claim->touched && strcmp(vf.driver, "vfio-pci") == 0 &&
-                                (!(wanted.valid & PF_VF_VLAN) || present.vlan == wanted.vlan) &&
-                                (!(wanted.valid & PF_VF_SPOOF_CHECK) || present.spoof_check == wanted.spoof_check) &&
-                                (!(wanted.valid & PF_VF_TRUST) || present.trust == wanted.trust));
+                                vfs_attributes_agree(&present, &wanted));
 }
 
 static void read_tables(struct manager_nic *nic)
@@ -266,10 +264,17 @@ static enum failover_reason collect_obstacle(struct manager_nic *nic, bool mac_i
                 return FAILOVER_REASON_NO_UPLINK;
         if (nic_switch->pf->total_vfs == 0)
                 return FAILOVER_REASON_NO_SRIOV;
-        if (nic_switch->filters_vlans)
-                return FAILOVER_REASON_VLAN_FILTERING;
+        if (nic_switch->obstacle != FAILOVER_REASON_NONE)
+                return nic_switch->obstacle;
+        if (nic->claim && strcmp(nic->claim->pf, nic_switch->pf->name) != 0)
+                return FAILOVER_REASON_UPLINK_NOT_ACTIVE;
         if (nic->mtu > nic_switch->uplink.mtu)
                 return FAILOVER_REASON_MTU_MISMATCH;
+        if (nic->policy_obstacle != FAILOVER_REASON_NONE)
+                return nic->policy_obstacle;
+        if (neighbours_count_behind(nic) > 0 &&
+            !(nic->port_policy.trust && nic->port_policy.spoof_check == PORT_POLICY_NO))
+                return FAILOVER_REASON_SEVERAL_MACS;
         return FAILOVER_REASON_NONE;
 }
 
@@ -324,6 +329,7 @@ void facts_collect(struct manager_nic *nic)
 
         collect_tap(nic);
         facts->tables_of_another = find_owner_of_mac(nic, &mac_is_shared) != nic;
+        policies_collect(nic);
         facts->obstacle = collect_obstacle(nic, mac_is_shared);
         facts->held = nic->held_until_acquire || nic->hold_connection != 0;
         facts->uplink_present = nic_switch->pf != NULL && nic_switch->uplink.ifindex != 0;

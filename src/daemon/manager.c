@@ -247,6 +247,7 @@ static void arm_timers(struct manager *manager)
                 else if (nic->claim && nic->facts.attached != FAILOVER_NO)
                         look = earliest(look, now + VECTORS_SLOW);
         }
+        deadline = earliest(deadline, neighbours_deadline(manager));
         arm(manager->deadline_source, earliest(deadline, hook_deadline(manager)));
         arm(manager->vectors_source, look);
 }
@@ -273,6 +274,7 @@ static void reconcile(struct manager *manager)
                 if (nic->dirty)
                         reconcile_nic(nic);
         }
+        neighbours_reconcile(manager);
         hook_continue(manager);
         arm_timers(manager);
 }

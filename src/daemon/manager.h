@@ -21,6 +21,7 @@
 #include "vswitch/link.h"
 #include "vswitch/netlink.h"
 #include "vswitch/pf.h"
+#include "vswitch/port_policy.h"
 #include "vswitch/softswitch.h"
 
 #include <sys/queue.h>
@@ -38,16 +39,37 @@ struct manager_options {
         const char *control_socket;
 };
 
+#define MANAGER_PFS_MAX 16
+
+/* A physical port beneath a switch. */
+struct manager_pf {
+        struct pf *pf;
+        struct vswitch_link link; /* as last seen */
+        int port;                 /* the port of the bridge that it is, or that stands on it (a bond, a VLAN device) */
+        uint16_t wire_vlan;       /* the tag that a VLAN device between them puts on; 0: none */
+        enum failover_steering steering;
+        bool reflects;            /* hands the PF's own transmissions for an uplink filter back to it */
+        char steering_source[96]; /* for people: "probed 2026-11-20", "default for igb", ... */
+        unsigned filter_capacity; /* uplink filters that really deliver; 0: not known */
+};
+
 struct manager_switch {
         struct manager *manager;
         const struct config_switch *config;
         struct softswitch *softswitch; /* NULL while the bridge is not there */
-        struct pf *pf;                 /* NULL while the uplink is not there */
-        struct vswitch_link uplink;    /* as last seen; ifindex 0 when not there */
-        enum failover_steering steering;
-        bool filters_vlans; /* the bridge does */
-        bool reflects;      /* the card hands its PF's own transmissions for an uplink filter back to it */
-        char sentence[320]; /* why the switch is not usable, or "" */
+        /* Every physical port beneath the switch. All of them carry uplink filters. */
+        struct manager_pf pfs[MANAGER_PFS_MAX];
+        size_t pfs_count;
+        /* The one whose VFs the guests get: all frames enter by it. NULL while there is none; which one may change
+         * (the active port of a bond). Points into pfs[].pf. */
+        struct pf *pf;
+        struct vswitch_link uplink; /* the bridge's port towards the wire, as last seen; ifindex 0 when not there */
+        enum failover_steering steering; /* of pf */
+        bool reflects;                   /* of pf */
+        enum failover_reason obstacle;   /* why no NIC of this switch may have a VF (uplink-in-lag, ...), or NONE */
+        bool filters_vlans;              /* the bridge does */
+        char sentence[320];              /* why the switch is not usable, or "" */
+        struct neighbours *neighbours;   /* of the switch; NULL while the bridge is not there */
 };
 
 /* A domain that has, or is about to have, or had a moment ago, a QEMU on this host. */
@@ -86,7 +108,13 @@ struct manager_nic {
         bool held_until_acquire;  /* by an operator */
         uint64_t hold_connection; /* a hold that ends with this control connection; 0: none */
         uint32_t mtu;             /* of the NIC in the guest; 0: not said */
-        bool tables_stale;        /* read them again before deciding */
+        struct port_policy port_policy;
+        enum failover_reason policy_obstacle; /* what of its policy keeps it from a VF, see policies.c */
+        uint16_t bridge_vlan;                 /* the VLAN of its pin in the bridge's FDB; 0: not filtering */
+        uint16_t port_vlan;                   /* the tag that its frames have on the bridge's uplink port; 0: none */
+        uint16_t wire_vlan;                   /* ... and on the PF: what the VF's VLAN must be */
+        bool tap_stale;                       /* look at the tap's VLANs and guard again */
+        bool tables_stale;                    /* read them again before deciding */
         bool dirty;
         enum failover_action failed_action; /* not tried again before retry_at */
         uint64_t retry_at;                  /* 0: nothing has failed */
@@ -104,6 +132,7 @@ TAILQ_HEAD(hook_waits, hook_wait);
 
 struct manager {
         sd_event *loop;
+        struct pool *pool; /* pool.c */
         struct manager_options options;
         struct failover_policy policy; /* from the configuration */
         struct vswitch_netlink *netlink;
@@ -122,6 +151,8 @@ struct manager {
         sd_event_source *reconcile_source; /* deferred, one-shot */
         sd_event_source *deadline_source;
         sd_event_source *vectors_source;
+
+        sd_event_source *carrier_source; /* looks at the uplinks in a burst, see carrier.c */
 
         bool libvirt_connected;
         bool libvirt_listed; /* everything was listed since the connection was made */
@@ -148,6 +179,11 @@ struct manager_switch *switches_find_by_bridge(struct manager *manager, const ch
 struct manager_switch *switches_find_by_name(struct manager *manager, const char *name);
 int switches_on_notification(const struct nlmsghdr *header, void *manager);
 
+struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const char *name); /* NULL: not beneath it */
+
+/* steering.c: what the card does with a MAC in two places, probed, else by driver */
+void steering_set(struct manager_pf *uplink);
+
 /* vfs.c: which VF is whose */
 enum vf_state {
         VF_FREE,
@@ -161,8 +197,10 @@ const char *vfs_state_to_string(enum vf_state state);
 /* Finds a free VF for a NIC of this switch. NONE with *ret and *ret_before filled, or why there is none. */
 enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
                                    struct pf_vf_attributes *ret_before);
-/* What a VF should look like in a guest's hands, all but the MAC; only attributes that `before` has. */
-struct pf_vf_attributes vfs_wanted_attributes(const struct pf_vf_attributes *before);
+/* A VF as nobody has programmed it, all but the MAC; only attributes that `before` has. */
+struct pf_vf_attributes vfs_neutral_attributes(const struct pf_vf_attributes *before);
+/* All but the MAC, and only what `wanted` has. */
+bool vfs_attributes_agree(const struct pf_vf_attributes *present, const struct pf_vf_attributes *wanted);
 struct manager_nic *vfs_claimant(struct manager *manager, const char *vf_address);
 
 /* nics.c: the NICs and what happens to their domains */
@@ -181,6 +219,29 @@ int nics_record(struct manager_nic *nic, struct vswitch_error *error);
 /* The alias that the VF of NIC `alias` has in the guest. */
 void nics_vf_alias(const char *nic_alias, char ret[static GUEST_ALIAS_SIZE]);
 
+/* policies.c: what a NIC may do, the same on both paths */
+/* Takes over what the guest's XML says (and the configuration's defaults). */
+void policies_apply_guest(struct manager_nic *nic, const struct guest_nic *guest_nic);
+/* Finds out the NIC's VLANs and applies the policy to its tap, where it differs; sets policy_obstacle. Reads the kernel
+ * only when tap_stale. */
+void policies_collect(struct manager_nic *nic);
+/* What its VF should look like, all but the MAC; only attributes that `before` has. */
+struct pf_vf_attributes policies_vf_attributes(const struct manager_nic *nic, const struct pf_vf_attributes *before);
+
+/* neighbours.c: the MACs on the switch's own ports, kept in the uplink filters of its PFs */
+/* Makes nic_switch->neighbours when the bridge is there, drops it when not; reads everything again. */
+void neighbours_refresh(struct manager_switch *nic_switch);
+void neighbours_free(struct manager_switch *nic_switch);
+/* For every notification of the monitor. */
+void neighbours_on_notification(struct manager *manager, const struct nlmsghdr *header);
+/* Part of the reconcile step: brings the uplink filters in line when something is dirty or due. */
+void neighbours_reconcile(struct manager *manager);
+uint64_t neighbours_deadline(const struct manager *manager); /* when to reconcile at the latest; FAILOVER_NEVER */
+/* Another NIC of a guest needs a filter: gives up the least important one when the card is full. */
+void neighbours_make_room(struct manager_switch *nic_switch, struct pf *pf);
+/* MACs other than the NIC's own that were seen behind its tap. */
+unsigned neighbours_count_behind(const struct manager_nic *nic);
+
 /* domains.c: callbacks of the guests adapter */
 extern const struct guests_callbacks domains_callbacks;
 
@@ -194,6 +255,24 @@ void facts_poll_tap(struct manager_nic *nic);
 int actions_execute(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error);
 void actions_give_up(struct manager_nic *nic, enum failover_reason reason);
 int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error *error);
+
+/* pool.c: VFs as a stock: their number, and those set aside for a probe. What provider_table's functions do. */
+int pool_set_vfs(struct manager *manager, const char *pf, unsigned count, bool keep,
+                 const struct control_caller *caller, control_done done, void *token, struct vswitch_error *error);
+int pool_reserve(struct manager *manager, const char *pf, unsigned count, const struct control_caller *caller,
+                 char (*ret_addresses)[PF_ADDRESS_SIZE], struct vswitch_error *error);
+void pool_caller_gone(struct manager *manager, uint64_t connection);
+bool pool_is_reserved(const struct manager *manager, const char *vf_address);
+/* A PF was taken into use: keeps host drivers from its VFs, and makes as many as were asked to be kept. */
+void pool_on_pf(struct manager_switch *nic_switch, struct manager_pf *uplink);
+void pool_free(struct manager *manager);
+
+/* steering.c */
+int steering_reload(struct manager *manager, const char *pf, struct vswitch_error *error);
+
+/* neighbours.c, for the view */
+typedef int (*neighbours_each)(const struct control_neighbour *neighbour, void *userdata);
+int neighbours_for_each(const struct manager_switch *nic_switch, neighbours_each each, void *userdata);
 
 /* hook.c */
 void hook_call(void *manager, const char *domain, const char *operation, const char *sub_operation, const char *extra,

@@ -151,7 +151,7 @@ static void adopt_vf(struct manager_nic *nic, const struct guest_vf *vf)
                 claim->mac = nic->mac;
                 claim->vf_index = vfs[i].index;
                 claim->touched = true;
-                claim->before = vfs_wanted_attributes(&present);
+                claim->before = vfs_neutral_attributes(&present);
                 claim->before.valid = present.valid;
                 nic->claim = claim;
                 if (claim_store_write(nic->manager->claims, claim, &error) < 0)
@@ -181,6 +181,7 @@ static void apply_nic(struct manager *manager, struct manager_domain *domain, co
         nic->in_guest = true;
         nic->obstacle = find_obstacle(guest, guest_nic);
         nic->mtu = guest_nic->mtu;
+        policies_apply_guest(nic, guest_nic);
         if (strcmp(nic->tap, guest_nic->tap) != 0) {
                 nic->tables_stale = true;
                 nic->recorded = false;

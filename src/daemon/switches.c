@@ -21,18 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How a card treats a MAC that is VF filter and uplink filter, as far as it was measured. QEMU's igb gives the frame to
- * both, and gives the PF its own transmissions too; of a real igb nobody has seen that, so it is unknown like all
- * others, and the safest sequence is used. */
-static void set_steering(struct manager_switch *nic_switch)
-{
-        const struct pf *pf = nic_switch->pf;
-        bool measured = pf->is_emulated && strcmp(pf->kernel_driver, "igb") == 0;
-
-        nic_switch->steering = measured ? FAILOVER_STEERING_BOTH : FAILOVER_STEERING_UNKNOWN;
-        nic_switch->reflects = measured;
-}
-
 static void set_sentence(struct manager_switch *nic_switch, const char *sentence)
 {
         if (strcmp(nic_switch->sentence, sentence) == 0)
@@ -134,6 +122,7 @@ static void drop_uplink(struct manager_switch *nic_switch)
         if (nic_switch->pf && !pf_is_in_use(nic_switch))
                 nic_switch->pf->driver->close(nic_switch->pf);
         nic_switch->pf = NULL;
+        nic_switch->pfs_count = 0;
         nic_switch->uplink = (struct vswitch_link){ 0 };
 }
 
@@ -198,7 +187,12 @@ static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *
                         drop_uplink(nic_switch);
                         return r;
                 }
-                set_steering(nic_switch);
+                nic_switch->pfs[0] =
+                        (struct manager_pf){ .pf = nic_switch->pf, .link = uplink, .port = uplink.ifindex };
+                nic_switch->pfs_count = 1;
+                steering_set(&nic_switch->pfs[0]);
+                nic_switch->steering = nic_switch->pfs[0].steering;
+                nic_switch->reflects = nic_switch->pfs[0].reflects;
                 prepare_uplink(nic_switch);
         }
         return 0;
@@ -231,6 +225,7 @@ static void refresh(struct manager_switch *nic_switch)
         if (r == 0 && nic_switch->softswitch)
                 r = open_uplink(nic_switch, &error);
         set_sentence(nic_switch, r < 0 ? vswitch_error_text(&error, r) : "");
+        neighbours_refresh(nic_switch);
 }
 
 void switches_refresh(struct manager *manager)
@@ -258,8 +253,10 @@ int switches_new(struct manager *manager, struct vswitch_error *error)
 
 void switches_free(struct manager *manager)
 {
-        for (size_t i = 0; i < manager->switches_count; i++)
+        for (size_t i = 0; i < manager->switches_count; i++) {
+                neighbours_free(&manager->switches[i]);
                 drop_bridge(&manager->switches[i]);
+        }
         free(manager->switches);
         manager->switches = NULL;
         manager->switches_count = 0;
@@ -278,6 +275,14 @@ struct manager_switch *switches_find_by_name(struct manager *manager, const char
         for (size_t i = 0; i < manager->switches_count; i++)
                 if (strcmp(manager->switches[i].config->name, name) == 0)
                         return &manager->switches[i];
+        return NULL;
+}
+
+struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const char *name)
+{
+        for (size_t i = 0; i < nic_switch->pfs_count; i++)
+                if (strcmp(nic_switch->pfs[i].pf->name, name) == 0)
+                        return &nic_switch->pfs[i];
         return NULL;
 }
 
@@ -360,6 +365,7 @@ int switches_on_notification(const struct nlmsghdr *header, void *userdata)
 {
         struct manager *manager = userdata;
 
+        neighbours_on_notification(manager, header);
         switch (header->nlmsg_type) {
         case RTM_NEWLINK:
         case RTM_DELLINK:

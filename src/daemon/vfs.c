@@ -161,7 +161,7 @@ enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_
         return free_count > nic_switch->config->reserve_vfs ? FAILOVER_REASON_NONE : FAILOVER_REASON_NO_FREE_VF;
 }
 
-struct pf_vf_attributes vfs_wanted_attributes(const struct pf_vf_attributes *before)
+struct pf_vf_attributes vfs_neutral_attributes(const struct pf_vf_attributes *before)
 {
         return (struct pf_vf_attributes){
                 .valid = before->valid & ~(uint32_t) PF_VF_MAC,
@@ -175,4 +175,19 @@ struct pf_vf_attributes vfs_wanted_attributes(const struct pf_vf_attributes *bef
                 .max_rate = 0,
                 .query_rss = before->query_rss,
         };
+}
+
+bool vfs_attributes_agree(const struct pf_vf_attributes *present, const struct pf_vf_attributes *wanted)
+{
+        uint32_t valid = wanted->valid;
+
+        return (!(valid & PF_VF_VLAN) || (present->vlan == wanted->vlan &&
+                                          (wanted->vlan == 0 || (present->qos == wanted->qos &&
+                                                                 present->vlan_protocol == wanted->vlan_protocol)))) &&
+               (!(valid & PF_VF_SPOOF_CHECK) || present->spoof_check == wanted->spoof_check) &&
+               (!(valid & PF_VF_TRUST) || present->trust == wanted->trust) &&
+               (!(valid & PF_VF_LINK_STATE) || present->link_state == wanted->link_state) &&
+               (!(valid & PF_VF_RATE) ||
+                (present->min_rate == wanted->min_rate && present->max_rate == wanted->max_rate)) &&
+               (!(valid & PF_VF_QUERY_RSS) || present->query_rss == wanted->query_rss);
 }

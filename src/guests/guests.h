@@ -15,6 +15,7 @@
 #include "vswitch/error.h"
 #include "vswitch/mac.h"
 #include "vswitch/pf.h"
+#include "vswitch/port_policy.h"
 
 #include <net/if.h>
 #include <stdbool.h>
@@ -35,6 +36,27 @@ struct guest_nic {
         bool is_openvswitch;     /* <virtualport type='openvswitch'> */
         bool teaming_persistent; /* <teaming type='persistent'/>: the owner's opt-in */
         uint32_t mtu;            /* <mtu size=>, 0 when not given */
+        bool link_down;          /* <link state='down'/> */
+        bool filtered;           /* <filterref>: libvirt filters its frames on the tap */
+        bool isolated;           /* <port isolated='yes'/> */
+        bool vlan_trunk;         /* <vlan trunk='yes'> or several tags */
+        uint16_t vlan;           /* its one <vlan><tag id=>, 0 when not given */
+        bool limits_inbound;     /* <bandwidth><inbound>: what it may receive, which no VF can limit */
+        uint32_t outbound_rate;  /* <bandwidth><outbound>: what it may send, in Mbit/s (rounded up); 0: no limit */
+        /* Its element of our own in the domain's <metadata>: which fields it gives, and their values. */
+        uint32_t policy_given; /* enum guest_policy_field bits */
+        struct port_policy policy;
+        char policy_error[160]; /* why that element cannot be used, with its place; or "" */
+};
+
+enum guest_policy_field {
+        GUEST_POLICY_WEIGHT = 1u << 0,
+        GUEST_POLICY_VLAN = 1u << 1, /* with qos and protocol */
+        GUEST_POLICY_SPOOF_CHECK = 1u << 2,
+        GUEST_POLICY_TRUST = 1u << 3,
+        GUEST_POLICY_MIN_RATE = 1u << 4,
+        GUEST_POLICY_MAX_RATE = 1u << 5,
+        GUEST_POLICY_PREFER_VF = 1u << 6,
 };
 
 /* A PCI device of the host given to the guest: plain <hostdev> or <interface type='hostdev'>. */

@@ -56,7 +56,7 @@ static int add(const struct bench *bench, const char *mac, int tap, struct vswit
 {
         struct vswitch_mac parsed = netns_mac(mac);
 
-        return bench->software_switch->driver->copy_add(bench->software_switch, &parsed, bench->uplink, tap, true,
+        return bench->software_switch->driver->copy_add(bench->software_switch, &parsed, 0, bench->uplink, tap, true,
                                                         error);
 }
 
@@ -72,7 +72,7 @@ static void remove_ok(const struct bench *bench, const char *mac)
         struct vswitch_mac parsed = netns_mac(mac);
         struct vswitch_error error = { 0 };
 
-        ck_assert_msg(bench->software_switch->driver->copy_remove(bench->software_switch, &parsed, bench->uplink,
+        ck_assert_msg(bench->software_switch->driver->copy_remove(bench->software_switch, &parsed, 0, bench->uplink,
                                                                   &error) == 0,
                       "%s", error.text);
 }
@@ -83,7 +83,7 @@ static int read_tap(const struct bench *bench, const char *mac)
         struct vswitch_error error = { 0 };
         int tap = -2;
 
-        ck_assert_msg(bench->software_switch->driver->copy_read(bench->software_switch, &parsed, bench->uplink, true,
+        ck_assert_msg(bench->software_switch->driver->copy_read(bench->software_switch, &parsed, 0, bench->uplink, true,
                                                                 &tap, &error) == 0,
                       "%s", error.text);
         return tap;

@@ -4,16 +4,9 @@
  * The whole daemon in one process, against a modelled NIC, a modelled libvirt and the kernel's real links: what the
  * core decides arrives in the tables in the right order, events and hook calls become facts, and a daemon that ends at
  * any point and starts again brings everything to the same end.
- *
- * The modelled guest drives its VF when the test says so (drive_guest), so the question "does every kind of sender
- * reach the guest now" can be asked at any point.
  */
 
-#include "src/daemon/log.h"
-#include "src/daemon/manager.h"
-#include "tests/netns/netns_test.h"
-#include "tests/unit/fake_guests.h"
-#include "tests/unit/modelled_nic.h"
+#include "tests/netns/manager_stage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,245 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define UUID "11111111-2222-3333-4444-555555555555"
-#define MAC  "52:54:00:12:34:56"
-
-#define DOMAIN_XML(devices)                                                                                            \
-        "<domain type='kvm' id='1'><name>g1</name><uuid>" UUID "</uuid>"                                               \
-        "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"                                                      \
-        "<controller type='pci' index='1' model='pcie-root-port'/>"                                                    \
-        "<interface type='bridge'><mac address='" MAC "'/><source bridge='br0'/><target dev='tap0'/>"                  \
-        "<model type='virtio'/><teaming type='persistent'/><alias name='ua-net0'/></interface>" devices                \
-        "</devices></domain>"
-
-/* The VF as the other host's guest has it: at an address that this host may use for something else. */
-#define VF_OF_ANOTHER_HOST                                                                                             \
-        "<hostdev mode='subsystem' type='pci' managed='no'><source>"                                                   \
-        "<address domain='0x0000' bus='0x07' slot='0x10' function='0x0'/></source>"                                    \
-        "<teaming type='transient' persistent='ua-net0'/><alias name='ua-vf-net0'/>"                                   \
-        "<address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></hostdev>"
-
-static char *uplinks[] = { (char[]){ "up0" } };
-static struct config_switch config_switch = {
-        .name = (char[]){ "br0" },
-        .bridge = (char[]){ "br0" },
-        .uplinks = uplinks,
-        .uplinks_count = 1,
-        .iov = true,
-};
-static struct config config = {
-        .switches = &config_switch,
-        .switches_count = 1,
-        .guest_driver_timeout_usec = 60 * USEC_PER_SEC,
-        .unplug_timeout_usec = 60 * USEC_PER_SEC,
-        .lease_timeout_usec = 60 * USEC_PER_SEC,
-        .back_off_usec = 60 * USEC_PER_SEC,
-};
-
-static char directory[] = "/tmp/vswitch-test-XXXXXX";
-static char socket_path[64];
-static sd_event *loop;
-static struct manager *manager;
-static struct modelled_pf *pf;
-static struct modelled_switch *software_switch;
-static struct vswitch_mac mac;
-static int tap;
-static bool emulated = true; /* the card is one whose ways were measured */
-
-/* ---- the stage ---- */
-
-static void start_daemon(void)
-{
-        const struct manager_options options = {
-                .config = &config,
-                .softswitch_driver = &modelled_switch_driver,
-                .pf_driver = &modelled_pf_driver,
-                .runtime_directory = directory,
-                .control_socket = socket_path,
-        };
-        struct vswitch_error error = { 0 };
-        int r = manager_new(loop, &options, &manager, &error);
-
-        ck_assert_msg(r == 0, "%s", vswitch_error_text(&error, r));
-}
-
-static void stop_daemon(void)
-{
-        manager_free(manager);
-        manager = NULL;
-}
-
-static void begin(void)
-{
-        log_open(getenv("VSWITCH_TEST_DEBUG") != NULL);
-        ck_assert_ptr_nonnull(mkdtemp(directory));
-        snprintf(socket_path, sizeof(socket_path), "%s/control", directory);
-        netns_run("ip link add br0 type bridge");
-        netns_run("ip link set br0 up");
-        netns_add_veth("up0", "wire", "br0");
-        netns_add_veth("tap0", "guest", "br0");
-        tap = netns_ifindex("tap0");
-        mac = netns_mac(MAC);
-        modelled_nic_reset();
-        pf = modelled_pf_add("up0", netns_ifindex("up0"), 2);
-        snprintf(pf->pf.kernel_driver, sizeof(pf->pf.kernel_driver), "igb");
-        pf->pf.is_emulated = emulated;
-        pf->reflects = emulated;
-        software_switch = modelled_switch_add("br0", netns_ifindex("br0"));
-        /* Unbound VFs: a netdev that the kernel does not have would make them foreign. */
-        for (size_t i = 0; i < pf->vf_count; i++) {
-                pf->vfs[i].identity.driver[0] = '\0';
-                pf->vfs[i].identity.netdev[0] = '\0';
-        }
-        fake_guests_reset();
-        fake_guests_set_unplug(FAKE_UNPLUG_NEVER);
-        ck_assert_int_ge(sd_event_new(&loop), 0);
-        start_daemon();
-}
-
-static void end(void)
-{
-        stop_daemon();
-        sd_event_unref(loop);
-        netns_run("rm -r %s", directory);
-}
-
-static struct manager_nic *nic(void)
-{
-        return manager ? nics_find(manager, UUID, "ua-net0") : NULL;
-}
-
-static enum failover_situation situation(void)
-{
-        return nic() ? nic()->decision.situation : FAILOVER_SITUATION_ABSENT;
-}
-
-/* The guest has opened, or let go of, the VF that it has. */
-static void drive_guest(bool up)
-{
-        const struct guest_vf *vf = fake_guests_find_vf(UUID, "ua-vf-net0");
-
-        if (vf && modelled_vf_find(vf->address))
-                modelled_vf_find(vf->address)->vectors = up ? 3 : 0;
-}
-
-static void run_until(bool (*condition)(void), const char *what)
-{
-        uint64_t deadline = manager_now(manager) + 10 * USEC_PER_SEC;
-
-        while (!condition()) {
-                ck_assert_int_ge(sd_event_run(loop, 20 * USEC_PER_MSEC), 0);
-                ck_assert_msg(manager_now(manager) < deadline, "never: %s (rule %s)", what,
-                              nic() ? nic()->decision.rule : "no NIC");
-        }
-}
-
-#define RUN_UNTIL(condition) run_until(condition, #condition)
-
-static void settle(void)
-{
-        fake_guests_settle(loop);
-}
-
-static bool is_on_vf(void)
-{
-        return situation() == FAILOVER_SITUATION_ON_VF;
-}
-
-static bool is_offering(void)
-{
-        return situation() == FAILOVER_SITUATION_OFFERING && nic()->facts.attached == FAILOVER_YES;
-}
-
-static bool is_withdrawing(void)
-{
-        return situation() == FAILOVER_SITUATION_WITHDRAWING;
-}
-
-static bool is_withdrawn(void)
-{
-        return situation() == FAILOVER_SITUATION_WITHDRAWN;
-}
-
-static bool is_synthetic(void)
-{
-        return situation() == FAILOVER_SITUATION_SYNTHETIC && !nic()->claim;
-}
-
-static bool is_gone(void)
-{
-        return nic() == NULL;
-}
-
-/* Every kind of sender reaches the guest on the path that it listens to. */
-static void expect_reachable(void)
-{
-        const struct guest_vf *vf = fake_guests_find_vf(UUID, "ua-vf-net0");
-        const struct modelled_vf *modelled = vf ? modelled_vf_find(vf->address) : NULL;
-
-        for (int sender = 0; sender < MODELLED_SENDER_MAX; sender++)
-                ck_assert_msg(modelled_guest_receives(pf, software_switch, tap, modelled, &mac,
-                                                      (enum modelled_sender) sender),
-                              "sender %d does not reach the guest (rule %s)", sender, nic()->decision.rule);
-}
-
-/* No table has the MAC, every VF is as it was, nothing is on disk. */
-static void expect_nothing_left(void)
-{
-        ck_assert(!modelled_pf_has_filter(pf, &mac));
-        ck_assert_uint_eq(software_switch->pin_count, 0);
-        ck_assert_uint_eq(software_switch->rule_count, 0);
-        for (size_t i = 0; i < pf->vf_count; i++) {
-                ck_assert(vswitch_mac_is_zero(&pf->vfs[i].attributes.mac));
-                ck_assert_str_eq(pf->vfs[i].identity.driver, "");
-        }
-        ck_assert_str_eq(netns_output("ls %s/claims %s/nics | grep json || true", directory, directory), "");
-}
-
-static void start_guest(void)
-{
-        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
-        settle();
-        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
-}
-
-static void start_guest_on_vf(void)
-{
-        start_guest();
-        RUN_UNTIL(is_offering);
-        expect_reachable();
-        drive_guest(true);
-        expect_reachable();
-        RUN_UNTIL(is_on_vf);
-        settle();
-        expect_reachable();
-}
-
-static void ask(bool acquire)
-{
-        const struct control_caller caller = { .connection = 7, .description = "the test" };
-        struct vswitch_error error = { 0 };
-        int r = acquire ? provider_table.nic_acquire(manager, UUID, "ua-net0", &caller, &error)
-                        : provider_table.nic_release(manager, UUID, "ua-net0", CONTROL_HOLD_UNTIL_ACQUIRE, &caller,
-                                                     &error);
-
-        ck_assert_msg(r == 0, "%s", vswitch_error_text(&error, r));
-}
-
-static void let_go(void)
-{
-        drive_guest(false);
-        expect_reachable();
-        RUN_UNTIL(is_withdrawn);
-        expect_reachable();
-        ck_assert(fake_guests_unplug(UUID, "ua-vf-net0"));
-}
-
 /* ---- the ordinary life ---- */
 
 START_TEST(a_guest_gets_a_vf_and_gives_it_back)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         ck_assert(!modelled_pf_has_filter(pf, &mac));
         ck_assert_uint_eq(software_switch->rule_count, 0);
@@ -281,14 +40,14 @@ START_TEST(a_guest_gets_a_vf_and_gives_it_back)
         fake_guests_end(UUID, "stopped/destroyed");
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(on_a_card_that_nobody_measured_the_copy_rule_mirrors)
 {
         emulated = false;
-        begin();
+        stage_begin();
         start_guest();
         RUN_UNTIL(is_offering);
         expect_reachable();
@@ -302,13 +61,13 @@ START_TEST(on_a_card_that_nobody_measured_the_copy_rule_mirrors)
         /* Where the PF might win, its filter would cut off the VF that the guest still uses. */
         ck_assert(!modelled_pf_has_filter(pf, &mac));
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_guest_waits_until_it_accepts_standby)
 {
-        begin();
+        stage_begin();
         fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
         RUN_UNTIL(is_synthetic);
         settle();
@@ -316,13 +75,13 @@ START_TEST(a_guest_waits_until_it_accepts_standby)
         expect_reachable();
         fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
         RUN_UNTIL(is_offering);
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_reset_serves_both_paths_until_the_guest_is_back)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         fake_guests_emit(UUID, GUEST_EVENT_RESET, NULL, NULL);
         drive_guest(false);
@@ -331,14 +90,14 @@ START_TEST(a_reset_serves_both_paths_until_the_guest_is_back)
         drive_guest(true);
         RUN_UNTIL(is_on_vf);
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_guest_without_a_driver_loses_the_vf_again)
 {
         config.guest_driver_timeout_usec = 50 * USEC_PER_MSEC;
-        begin();
+        stage_begin();
         start_guest();
         RUN_UNTIL(is_offering);
         RUN_UNTIL(is_withdrawn);
@@ -347,7 +106,7 @@ START_TEST(a_guest_without_a_driver_loses_the_vf_again)
         ck_assert(fake_guests_unplug(UUID, "ua-vf-net0"));
         RUN_UNTIL(is_synthetic);
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -359,14 +118,14 @@ static bool was_refused(void)
 START_TEST(a_guest_that_keeps_its_vf_stays_reachable)
 {
         config.unplug_timeout_usec = 50 * USEC_PER_MSEC;
-        begin();
+        stage_begin();
         start_guest_on_vf();
         ask(false);
         RUN_UNTIL(was_refused);
         ck_assert_uint_eq(fake_guests_count(FAKE_DETACH), 2);
         expect_reachable();
         ck_assert(!modelled_pf_has_filter(pf, &mac));
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -377,27 +136,27 @@ static bool attach_failed(void)
 
 START_TEST(libvirt_that_refuses_leaves_the_guest_as_it_was)
 {
-        begin();
+        stage_begin();
         fake_guests_fail(FAKE_ATTACH, -EIO, "internal error: no");
         start_guest();
         RUN_UNTIL(attach_failed);
         expect_reachable();
         ck_assert_str_eq(pf->vfs[0].identity.driver, "");
         ck_assert_uint_eq(software_switch->rule_count, 0);
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_kernel_that_refuses_the_copy_rule_keeps_the_guest_synthetic)
 {
-        begin();
+        stage_begin();
         software_switch->copy_error = -EOPNOTSUPP;
         start_guest();
         RUN_UNTIL(is_synthetic);
         settle();
         ck_assert_uint_eq(fake_guests_count(FAKE_ATTACH), 0);
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -405,7 +164,7 @@ START_TEST(libvirt_going_away_changes_nothing)
 {
         unsigned writes;
 
-        begin();
+        stage_begin();
         start_guest_on_vf();
         writes = pf->writes + software_switch->writes;
         fake_guests_down("libvirtd was stopped");
@@ -415,7 +174,7 @@ START_TEST(libvirt_going_away_changes_nothing)
         settle();
         RUN_UNTIL(is_on_vf);
         ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -423,7 +182,7 @@ END_TEST
 
 START_TEST(a_guest_that_leaves_is_out_of_all_tables_when_it_stops)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
         fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
@@ -442,13 +201,13 @@ START_TEST(a_guest_that_leaves_is_out_of_all_tables_when_it_stops)
         fake_guests_end(UUID, "stopped/migrated");
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_cancelled_migration_ends_on_the_vf)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
         fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
@@ -461,7 +220,7 @@ START_TEST(a_cancelled_migration_ends_on_the_vf)
         drive_guest(true);
         RUN_UNTIL(is_on_vf);
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -469,7 +228,7 @@ START_TEST(a_handover_that_fails_is_undone_and_announced)
 {
         unsigned announcements;
 
-        begin();
+        stage_begin();
         start_guest_on_vf();
         announcements = software_switch->announcements;
         fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
@@ -487,7 +246,7 @@ START_TEST(a_handover_that_fails_is_undone_and_announced)
         ck_assert_uint_eq(software_switch->announcements, announcements + 1);
         drive_guest(true);
         RUN_UNTIL(is_on_vf);
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -520,7 +279,7 @@ START_TEST(a_guest_that_arrives_finds_a_vf)
 {
         struct hook_answer answer;
 
-        begin();
+        stage_begin();
         announce_guest(&answer);
         ck_assert_str_eq(answer.refused, "");
         ck_assert_ptr_nonnull(strstr(answer.xml, "bus=\"0x01\" slot=\"0x10\" function=\"0x0\"/></source>"));
@@ -546,13 +305,13 @@ START_TEST(a_guest_that_arrives_finds_a_vf)
         RUN_UNTIL(is_on_vf);
         expect_reachable();
         ck_assert(!nic()->claim->leased);
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_guest_that_arrives_without_a_vf_is_announced_too)
 {
-        begin();
+        stage_begin();
         fake_guests_start(DOMAIN_XML(""), GUEST_INCOMING);
         settle();
         ck_assert_uint_eq(software_switch->announcements, 0);
@@ -560,7 +319,7 @@ START_TEST(a_guest_that_arrives_without_a_vf_is_announced_too)
         settle();
         ck_assert_uint_eq(software_switch->announcements, 1);
         ck_assert_uint_eq(software_switch->pin_count, 1);
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -568,7 +327,7 @@ START_TEST(a_guest_that_comes_back_at_once_is_not_taken_for_one_that_left)
 {
         struct hook_answer answer;
 
-        begin();
+        stage_begin();
         start_guest_on_vf();
         fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
         fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
@@ -595,7 +354,7 @@ START_TEST(a_guest_that_comes_back_at_once_is_not_taken_for_one_that_left)
         drive_guest(true);
         RUN_UNTIL(is_on_vf);
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -603,7 +362,7 @@ START_TEST(a_host_without_a_free_vf_refuses_with_the_way_out)
 {
         struct hook_answer answer;
 
-        begin();
+        stage_begin();
         config_switch.reserve_vfs = 2;
         announce_guest(&answer);
         ck_assert_str_eq(answer.xml, "");
@@ -611,7 +370,7 @@ START_TEST(a_host_without_a_free_vf_refuses_with_the_way_out)
         ck_assert_ptr_nonnull(strstr(answer.refused, "vswitch nic release g1 --hold"));
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -620,12 +379,12 @@ START_TEST(a_lease_ends_when_the_guest_does_not_come)
         struct hook_answer answer;
 
         config.lease_timeout_usec = 100 * USEC_PER_MSEC;
-        begin();
+        stage_begin();
         announce_guest(&answer);
         ck_assert_str_eq(answer.refused, "");
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -633,14 +392,14 @@ START_TEST(a_lease_ends_when_the_incoming_guest_dies)
 {
         struct hook_answer answer;
 
-        begin();
+        stage_begin();
         announce_guest(&answer);
         fake_guests_start(answer.xml, GUEST_INCOMING);
         settle();
         fake_guests_end(UUID, "stopped/failed");
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -649,7 +408,7 @@ START_TEST(a_guest_that_is_migrated_to_its_own_host_stays_as_it_is)
         struct hook_answer answer;
         unsigned writes;
 
-        begin();
+        stage_begin();
         start_guest_on_vf();
         writes = pf->writes + software_switch->writes;
         announce_guest(&answer);
@@ -658,7 +417,7 @@ START_TEST(a_guest_that_is_migrated_to_its_own_host_stays_as_it_is)
         ck_assert(is_on_vf());
         ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -667,7 +426,7 @@ START_TEST(a_migration_cancelled_late_still_ends_on_the_vf)
         uint64_t late;
 
         config.guest_driver_timeout_usec = 300 * USEC_PER_MSEC;
-        begin();
+        stage_begin();
         start_guest_on_vf();
         fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
         fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
@@ -681,7 +440,7 @@ START_TEST(a_migration_cancelled_late_still_ends_on_the_vf)
         ck_assert_int_eq(nic()->facts.failure, FAILOVER_REASON_NONE);
         drive_guest(true);
         RUN_UNTIL(is_on_vf);
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -699,7 +458,7 @@ static bool is_synthetic_with_filter(void)
 
 START_TEST(an_uplink_that_leaves_and_returns_is_taken_up_again)
 {
-        begin();
+        stage_begin();
         fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
         RUN_UNTIL(is_synthetic_with_filter);
         netns_run("ip link set up0 nomaster");
@@ -708,7 +467,7 @@ START_TEST(an_uplink_that_leaves_and_returns_is_taken_up_again)
         netns_run("ip link set up0 master br0");
         RUN_UNTIL(is_synthetic_with_filter);
         expect_reachable();
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -719,14 +478,14 @@ static bool is_pinned(void)
 
 START_TEST(a_full_uplink_filter_list_does_not_keep_the_guest_from_its_tap)
 {
-        begin();
+        stage_begin();
         pf->filter_capacity = 0;
         fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
         RUN_UNTIL(is_pinned);
         ck_assert(!modelled_pf_has_filter(pf, &mac));
         pf->filter_capacity = MODELLED_FILTERS_MAX;
         RUN_UNTIL(is_synthetic_with_filter);
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -747,7 +506,7 @@ START_TEST(two_guests_with_one_mac_do_not_fight)
 {
         unsigned writes;
 
-        begin();
+        stage_begin();
         netns_add_veth("tap1", "guest1", "br0");
         fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
         RUN_UNTIL(is_synthetic);
@@ -770,7 +529,7 @@ START_TEST(two_guests_with_one_mac_do_not_fight)
         settle();
         ck_assert(is_pinned());
         ck_assert_ptr_null(other_nic());
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -780,7 +539,7 @@ START_TEST(a_hold_ends_with_its_connection)
 {
         const struct control_caller caller = { .connection = 7, .description = "the test" };
 
-        begin();
+        stage_begin();
         start_guest_on_vf();
         ck_assert_int_eq(provider_table.nic_release(manager, UUID, "ua-net0", CONTROL_HOLD_CONNECTION, &caller, NULL),
                          0);
@@ -792,13 +551,13 @@ START_TEST(a_hold_ends_with_its_connection)
         ck_assert(is_synthetic());
         provider_table.caller_gone(manager, 7);
         RUN_UNTIL(is_offering);
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_hold_until_acquire_survives_a_restart)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         ask(false);
         RUN_UNTIL(is_withdrawing);
@@ -809,7 +568,7 @@ START_TEST(a_hold_until_acquire_survives_a_restart)
         RUN_UNTIL(is_synthetic);
         settle();
         ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_HELD);
-        end();
+        stage_end();
 }
 END_TEST
 
@@ -848,7 +607,7 @@ static void expect_quiet_restart(void)
 /* _i: after how many turns of the event loop the daemon ends. */
 START_TEST(a_daemon_that_ends_during_an_acquire_finishes_it_after_the_start)
 {
-        begin();
+        stage_begin();
         start_guest();
         for (int turn = 0; turn < _i; turn++)
                 sd_event_run(loop, USEC_PER_MSEC);
@@ -859,13 +618,13 @@ START_TEST(a_daemon_that_ends_during_an_acquire_finishes_it_after_the_start)
         expect_reachable();
         expect_quiet_restart();
         ck_assert(is_on_vf());
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_daemon_that_ends_during_a_release_finishes_it_after_the_start)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         ask(false);
         for (int turn = 0; turn < _i; turn++) {
@@ -883,13 +642,13 @@ START_TEST(a_daemon_that_ends_during_a_release_finishes_it_after_the_start)
         fake_guests_end(UUID, "stopped/destroyed");
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_guest_that_ended_while_no_daemon_ran_leaves_nothing)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         stop_daemon();
         drive_guest(false);
@@ -897,13 +656,13 @@ START_TEST(a_guest_that_ended_while_no_daemon_ran_leaves_nothing)
         start_daemon();
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_lost_record_is_made_good)
 {
-        begin();
+        stage_begin();
         start_guest_on_vf();
         stop_daemon();
         netns_run("rm %s/claims/*.json %s/nics/*.json", directory, directory);
@@ -914,13 +673,13 @@ START_TEST(a_lost_record_is_made_good)
         fake_guests_end(UUID, "stopped/destroyed");
         RUN_UNTIL(is_gone);
         expect_nothing_left();
-        end();
+        stage_end();
 }
 END_TEST
 
 START_TEST(a_full_disk_stops_new_moves_only)
 {
-        begin();
+        stage_begin();
         /* A file where the directory was: no claim can be written. */
         netns_run("rmdir %s/claims && touch %s/claims", directory, directory);
         start_guest();
@@ -929,7 +688,7 @@ START_TEST(a_full_disk_stops_new_moves_only)
         ck_assert_int_eq(nic()->facts.failure, FAILOVER_REASON_CLAIM_FAILED);
         expect_reachable();
         ck_assert_uint_eq(fake_guests_count(FAKE_ATTACH), 0);
-        end();
+        stage_end();
 }
 END_TEST
 

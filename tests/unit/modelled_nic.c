@@ -431,8 +431,8 @@ static int model_prepare_uplink(struct softswitch *software_switch, int uplink_i
         return 0;
 }
 
-static int model_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                          int tap_ifindex, bool mirror, struct vswitch_error *error)
+static int model_copy_add(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                          int uplink_ifindex, int tap_ifindex, bool mirror, struct vswitch_error *error)
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
@@ -457,8 +457,8 @@ static int model_copy_add(struct softswitch *software_switch, const struct vswit
         return 0;
 }
 
-static int model_copy_remove(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                             struct vswitch_error *error)
+static int model_copy_remove(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                             int uplink_ifindex, struct vswitch_error *error)
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
@@ -471,8 +471,8 @@ static int model_copy_remove(struct softswitch *software_switch, const struct vs
         return 0;
 }
 
-static int model_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, int uplink_ifindex,
-                           bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
+static int model_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
+                           int uplink_ifindex, bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
 {
         LOCKED();
         const struct modelled_rule *rule = find_rule(model_of_switch(software_switch), mac, uplink_ifindex);

@@ -85,9 +85,9 @@ static int switches(void *m, int (*each)(const struct control_switch *, void *),
 static int pfs(void *m, int (*each)(const struct control_pf *, void *), void *userdata)
 {
         static const struct control_vf vfs[] = {
-                { 0, "0000:01:10.0", "claimed", "vfio-pci", "52:54:00:00:00:01", "g1/ua-net0", 3 },
-                { 1, "0000:01:10.2", "free", "igbvf", "", "", 0 },
-                { 2, "0000:01:10.4", "foreign", "vfio-pci", "", "in use by process 4711", 3 },
+                { 0, "0000:01:10.0", "claimed", "vfio-pci", "52:54:00:00:00:01", "g1/ua-net0", 3, NULL, NULL },
+                { 1, "0000:01:10.2", "free", "igbvf", "", "", 0, NULL, NULL },
+                { 2, "0000:01:10.4", "foreign", "vfio-pci", "", "in use by process 4711", 3, NULL, NULL },
         };
         static const char *const filters[] = { "52:54:00:00:00:02", "52:54:00:00:00:03", NULL };
 

@@ -57,7 +57,7 @@ START_TEST(test_a_move_loses_nothing)
         assert_all_reach_the_guest();
 
         /* Both paths deliver, before and after the guest's driver is up. */
-        ck_assert_int_eq(s->copy_add(software_switch, &guest, UPLINK, TAP, true, NULL), 0);
+        ck_assert_int_eq(s->copy_add(software_switch, &guest, 0, UPLINK, TAP, true, NULL), 0);
         ck_assert_int_eq(s->pin(software_switch, &guest, 0, UPLINK, NULL), 0);
         set_vf_mac(&guest);
         assert_all_reach_the_guest();
@@ -68,7 +68,7 @@ START_TEST(test_a_move_loses_nothing)
         assert_all_reach_the_guest();
 
         /* On the VF alone. */
-        ck_assert_int_eq(s->copy_remove(software_switch, &guest, UPLINK, NULL), 0);
+        ck_assert_int_eq(s->copy_remove(software_switch, &guest, 0, UPLINK, NULL), 0);
         ck_assert_int_eq(pf->driver->uplink_filter_remove(pf, &guest, NULL), 0);
         assert_all_reach_the_guest();
         for (int sender = 0; sender < MODELLED_SENDER_MAX; sender++)
@@ -77,12 +77,12 @@ START_TEST(test_a_move_loses_nothing)
 
         /* And back. */
         ck_assert_int_eq(pf->driver->uplink_filter_add(pf, &guest, NULL), 0);
-        ck_assert_int_eq(s->copy_add(software_switch, &guest, UPLINK, TAP, true, NULL), 0);
+        ck_assert_int_eq(s->copy_add(software_switch, &guest, 0, UPLINK, TAP, true, NULL), 0);
         assert_all_reach_the_guest();
         vf_model->vectors = 0;
         assert_all_reach_the_guest();
         ck_assert_int_eq(s->pin(software_switch, &guest, 0, TAP, NULL), 0);
-        ck_assert_int_eq(s->copy_remove(software_switch, &guest, UPLINK, NULL), 0);
+        ck_assert_int_eq(s->copy_remove(software_switch, &guest, 0, UPLINK, NULL), 0);
         set_vf_mac(&zero);
         assert_all_reach_the_guest();
 }
@@ -154,9 +154,9 @@ START_TEST(test_faults_and_counters)
         ck_assert_int_eq(pf->driver->bind(pf, "0000:0f:10.2", "igbvf", &error), -ENODEV);
 
         /* Half a rule, as a crash between two requests would leave it. */
-        ck_assert_int_eq(software_switch->driver->copy_add(software_switch, &guest, UPLINK, TAP, true, NULL), 0);
+        ck_assert_int_eq(software_switch->driver->copy_add(software_switch, &guest, 0, UPLINK, TAP, true, NULL), 0);
         switch_model->rules[0].egress_tap = 0;
-        ck_assert_int_eq(software_switch->driver->copy_read(software_switch, &guest, UPLINK, true, &tap, NULL), 0);
+        ck_assert_int_eq(software_switch->driver->copy_read(software_switch, &guest, 0, UPLINK, true, &tap, NULL), 0);
         ck_assert_int_eq(tap, -1);
 }
 END_TEST

@@ -576,22 +576,22 @@ START_TEST(test_a_move_offers_every_frame)
         /* Both paths deliver. */
         bench.vf = drive_vf(VF, GUEST);
         bench.vf_capture = netns_capture(bench.vf);
-        ck_assert_msg(s->copy_add(bench.software_switch, &bench.guest, pf->ifindex, bench.tap, false, &error) == 0,
+        ck_assert_msg(s->copy_add(bench.software_switch, &bench.guest, 0, pf->ifindex, bench.tap, false, &error) == 0,
                       "%s", error.text);
         ck_assert_int_eq(s->pin(bench.software_switch, &bench.guest, 0, pf->ifindex, &error), 0);
         assert_paths(&bench, 200, BOTH, "both");
 
         /* On the VF. */
         ck_assert_int_eq(pf->driver->uplink_filter_remove(pf, &bench.guest, &error), 0);
-        ck_assert_int_eq(s->copy_remove(bench.software_switch, &bench.guest, pf->ifindex, &error), 0);
+        ck_assert_int_eq(s->copy_remove(bench.software_switch, &bench.guest, 0, pf->ifindex, &error), 0);
         assert_paths(&bench, 300, VF_ONLY, "on the VF");
 
         /* And back. */
         ck_assert_int_eq(pf->driver->uplink_filter_add(pf, &bench.guest, &error), 0);
-        ck_assert_int_eq(s->copy_add(bench.software_switch, &bench.guest, pf->ifindex, bench.tap, false, &error), 0);
+        ck_assert_int_eq(s->copy_add(bench.software_switch, &bench.guest, 0, pf->ifindex, bench.tap, false, &error), 0);
         assert_paths(&bench, 400, BOTH, "both again");
         ck_assert_int_eq(s->pin(bench.software_switch, &bench.guest, 0, bench.tap, &error), 0);
-        ck_assert_int_eq(s->copy_remove(bench.software_switch, &bench.guest, pf->ifindex, &error), 0);
+        ck_assert_int_eq(s->copy_remove(bench.software_switch, &bench.guest, 0, pf->ifindex, &error), 0);
         close(bench.vf_capture);
         bench.vf = drive_vf(VF, "52:54:00:00:00:04");
         bench.vf_capture = netns_capture(bench.vf);
