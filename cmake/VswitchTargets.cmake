@@ -17,6 +17,7 @@ function(vswitch_target_settings name)
     _GNU_SOURCE
     VSWITCH_VERSION="${PROJECT_VERSION}"
     VSWITCH_RUNTIME_DIR="${VSWITCH_RUNTIME_DIR}"
+    VSWITCH_STATE_DIR="${VSWITCH_STATE_DIR}"
     VSWITCH_CONFIG_FILE="${VSWITCH_CONFIG_FILE}")
   target_compile_options(${name} PRIVATE
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-unused-parameter

@@ -127,6 +127,7 @@ static int run(const struct config *config)
                 .softswitch_driver = &softswitch_bridge_driver,
                 .pf_driver = &pf_kernel_driver,
                 .runtime_directory = VSWITCH_RUNTIME_DIR,
+                .state_directory = VSWITCH_STATE_DIR,
                 .control_socket = CONTROL_SOCKET,
         };
         struct vswitch_error error = { 0 };

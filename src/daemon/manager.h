@@ -36,6 +36,7 @@ struct manager_options {
         const struct softswitch_driver *softswitch_driver;
         const struct pf_driver *pf_driver;
         const char *runtime_directory;
+        const char *state_directory; /* what outlives a reboot: /var/lib/vswitch */
         const char *control_socket;
 };
 
@@ -182,7 +183,7 @@ int switches_on_notification(const struct nlmsghdr *header, void *manager);
 struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const char *name); /* NULL: not beneath it */
 
 /* steering.c: what the card does with a MAC in two places, probed, else by driver */
-void steering_set(struct manager_pf *uplink);
+void steering_set(struct manager *manager, struct manager_pf *uplink);
 
 /* vfs.c: which VF is whose */
 enum vf_state {

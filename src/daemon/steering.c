@@ -8,7 +8,7 @@
 /* How a card treats a MAC that is VF filter and uplink filter, as far as it was measured. QEMU's igb gives the frame to
  * both, and gives the PF its own transmissions too; of a real igb nobody has seen that, so it is unknown like all
  * others, and the safest sequence is used. */
-void steering_set(struct manager_pf *uplink)
+void steering_set(struct manager *manager, struct manager_pf *uplink)
 {
         const struct pf *pf = uplink->pf;
         bool measured = pf->is_emulated && strcmp(pf->kernel_driver, "igb") == 0;

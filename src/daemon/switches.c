@@ -190,7 +190,7 @@ static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *
                 nic_switch->pfs[0] =
                         (struct manager_pf){ .pf = nic_switch->pf, .link = uplink, .port = uplink.ifindex };
                 nic_switch->pfs_count = 1;
-                steering_set(&nic_switch->pfs[0]);
+                steering_set(manager, &nic_switch->pfs[0]);
                 nic_switch->steering = nic_switch->pfs[0].steering;
                 nic_switch->reflects = nic_switch->pfs[0].reflects;
                 prepare_uplink(nic_switch);
