@@ -19,25 +19,25 @@ ANY_MAC = "any"
 
 @dataclass
 class Baseline:
-    vfs: dict = field(default_factory=dict)     # index -> Vf
+    vfs: dict = field(default_factory=dict)     # address -> Vf
     pins: dict = field(default_factory=dict)
-    filters: set = field(default_factory=set)
+    filters: dict = field(default_factory=dict)     # PF -> MACs
     ports: dict = field(default_factory=dict)
 
 
 def of(snapshot):
     """The baseline that a snapshot of an untouched host is."""
-    return Baseline(vfs={vf.index: vf for vf in snapshot.vfs}, pins=snapshot.pins, filters=snapshot.filters,
+    return Baseline(vfs={vf.address: vf for vf in snapshot.vfs}, pins=snapshot.pins, filters=snapshot.filters,
                     ports=snapshot.ports)
 
 
 def derived(snapshot):
     """Without a look at the untouched host: VFs as host-init makes them, tables empty."""
-    vfs = {vf.index: Vf(index=vf.index, address=vf.address, mac=ANY_MAC, vlan=0, qos=0, spoofchk=True, trust=False,
+    vfs = {vf.address: Vf(pf=vf.pf, index=vf.index, address=vf.address, mac=ANY_MAC, vlan=0, qos=0, spoofchk=True, trust=False,
                         link_state="auto", min_rate=0, max_rate=0, driver="igbvf", override="", vectors=0)
            for vf in snapshot.vfs}
     taps = {nic.tap for domain in snapshot.domains for nic in domain.nics}
-    return Baseline(vfs=vfs, ports={port: 1 for port in snapshot.ports if port not in taps})
+    return Baseline(vfs=vfs, filters={pf: set() for pf in snapshot.pfs}, ports={port: 1 for port in snapshot.ports if port not in taps})
 
 
 def is_untouched(snapshot):
@@ -54,13 +54,13 @@ def _load():
 def _to_json(baseline):
     return {"vfs": [asdict(vf) for vf in baseline.vfs.values()],
             "pins": {mac: sorted(entries) for mac, entries in baseline.pins.items()},
-            "filters": sorted(baseline.filters), "ports": baseline.ports}
+            "filters": {pf: sorted(macs) for pf, macs in baseline.filters.items()}, "ports": baseline.ports}
 
 
 def _from_json(saved):
-    return Baseline(vfs={vf["index"]: Vf(**vf) for vf in saved["vfs"]},
+    return Baseline(vfs={vf["address"]: Vf(**vf) for vf in saved["vfs"]},
                     pins={mac: {tuple(entry) for entry in entries} for mac, entries in saved["pins"].items()},
-                    filters=set(saved["filters"]), ports=saved["ports"])
+                    filters={pf: set(macs) for pf, macs in saved["filters"].items()}, ports=saved["ports"])
 
 
 def save(snapshots):

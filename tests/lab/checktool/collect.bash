@@ -3,23 +3,27 @@
 # Only programs that every host has; no Python there.
 section() { printf '\n@@ %s\n' "$*"; }
 
-section link;       ip -j -d link show dev "$pf"
+for pf in $pfs; do
+    section "link $pf";  ip -j -d link show dev "$pf"
+done
 section fdb;        bridge -j fdb show
-section ingress;    tc -j filter show dev "$pf" ingress
-section egress;     tc -j filter show dev "$pf" egress
+section ingress;    tc -j filter show dev "$port" ingress
+section egress;     tc -j filter show dev "$port" egress
 
 section ports
-for port in "/sys/class/net/$bridge"/brif/*; do
-    echo "${port##*/} $(cat "$port/multicast_router")"
+for member in "/sys/class/net/$bridge"/brif/*; do
+    echo "${member##*/} $(cat "$member/multicast_router")"
 done
 
-section vfs
-for vf in "/sys/class/net/$pf"/device/virtfn*; do
-    [ -e "$vf" ] || continue
-    device=$(readlink -f "$vf")
-    driver=$([ -e "$device/driver" ] && basename "$(readlink "$device/driver")")
-    vectors=$(ls "$device/msi_irqs" 2>/dev/null | wc -l)
-    echo "${vf##*virtfn} ${device##*/} ${driver:--} $vectors $(cat "$device/driver_override")"
+for pf in $pfs; do
+    section "vfs $pf"
+    for vf in "/sys/class/net/$pf"/device/virtfn*; do
+        [ -e "$vf" ] || continue
+        device=$(readlink -f "$vf")
+        driver=$([ -e "$device/driver" ] && basename "$(readlink "$device/driver")")
+        vectors=$(ls "$device/msi_irqs" 2>/dev/null | wc -l)
+        echo "${vf##*virtfn} ${device##*/} ${driver:--} $vectors $(cat "$device/driver_override")"
+    done
 done
 
 for kind in claims nics; do

@@ -20,7 +20,6 @@ MULTICAST_LEARNED, MULTICAST_ROUTER = 1, 2
 _GUEST_DRIVER = "vfio-pci"
 # The managed device's alias is made of the NIC's: ua-net0 -> ua-vf-net0.
 _VF_ALIAS = "ua-vf-"
-# Others may keep these reachable through the PF whenever they like.
 _SENDER_MACS = {sender.mac for sender in all_senders()}
 
 
@@ -71,7 +70,7 @@ def _check_free_vfs(snapshot, baseline, placed, guest_macs):
     used = {p.vf.address for p in placed if p.vf} | _foreign_addresses(snapshot)
     claimed = {claim["vf-address"] for claim in snapshot.claims.values() if claim}
     for vf in snapshot.vfs:
-        wanted = baseline.vfs.get(vf.index)
+        wanted = baseline.vfs.get(vf.address)
         if vf.address in used or not wanted:
             continue
         because = "it is claimed, but no guest has it" if vf.address in claimed else "nobody has it"
@@ -128,7 +127,7 @@ def _check_claim(claim, owner, baseline):
     for name, value, wanted in pairs:
         if value != wanted:
             yield f"{where} has {name} {value}: {owner.name} has {wanted}"
-    before, base = claim["before"], baseline.vfs.get(owner.vf.index)
+    before, base = claim["before"], baseline.vfs.get(owner.vf.address)
     if not base:
         return
     kept = [("mac", before["mac"], base.mac), ("vlan", before["vlan"], base.vlan), ("qos", before["qos"], base.qos),
@@ -140,11 +139,11 @@ def _check_claim(claim, owner, baseline):
 
 
 def _check_pins(snapshot, baseline, placed):
-    wanted = {p.nic.mac: snapshot.pf if p.vf else p.nic.tap for p in placed}
+    wanted = {p.nic.mac: snapshot.port if p.vf else p.nic.tap for p in placed}
     names = {p.nic.mac: p.name for p in placed}
     for mac, port in wanted.items():
         entries = snapshot.pins.get(mac, set())
-        path = "on a VF" if port == snapshot.pf else "on the synthetic path"
+        path = "on a VF" if port == snapshot.port else "on the synthetic path"
         for wrong, _ in sorted(e for e in entries if e[0] != port):
             yield f"pin of {mac} to {wrong}: {names[mac]} is {path}, so it belongs to {port}"
         if not any(entry[0] == port for entry in entries):
@@ -160,22 +159,29 @@ def _check_pins(snapshot, baseline, placed):
 
 
 def _check_filters(snapshot, baseline, placed):
+    for pf in snapshot.pfs:
+        yield from _check_filters_of(pf, snapshot.filters[pf], baseline.filters.get(pf, set()), placed,
+                                     snapshot.behind | _SENDER_MACS)
+
+
+def _check_filters_of(pf, filters, before, placed, others):
+    """`others` may be reachable through the PF: whoever is on the bridge, and the senders, who move about."""
     synthetic = {p.nic.mac: p.name for p in placed if not p.vf}
     on_vf = {p.nic.mac: p.name for p in placed if p.vf}
     for mac, name in synthetic.items():
-        if mac not in snapshot.filters:
-            yield f"no uplink filter {mac}: {name} is on the synthetic path, so the wire does not reach it"
-    for mac in sorted(snapshot.filters - set(synthetic) - baseline.filters - _SENDER_MACS):
+        if mac not in filters:
+            yield f"no uplink filter {mac} on {pf}: {name} is on the synthetic path, so the wire does not reach it"
+    for mac in sorted(filters - set(synthetic) - before - (others - set(on_vf))):
         why = f"{on_vf[mac]} is on a VF" if mac in on_vf else "no guest here has that MAC"
-        yield f"uplink filter {mac}: {why}"
-    for mac in sorted(baseline.filters - snapshot.filters):
-        yield f"no uplink filter {mac}: it was there before, and is not vswitch's to remove"
+        yield f"uplink filter {mac} on {pf}: {why}"
+    for mac in sorted(before - filters - others):
+        yield f"no uplink filter {mac} on {pf}: it was there before, and is not vswitch's to remove"
 
 
 def _check_copy_rules(snapshot):
     """An empty clsact stays by design: making and unmaking it costs everybody frames."""
     for text in snapshot.copies:
-        yield f"copy rule left on {snapshot.pf} ({text}): no move is under way"
+        yield f"copy rule left on {snapshot.port} ({text}): no move is under way"
 
 
 def _check_ports(snapshot, baseline, placed):

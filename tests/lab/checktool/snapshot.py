@@ -10,6 +10,7 @@ _MARK = "@@ "
 @dataclass(frozen=True)
 class Vf:
     """A VF as the PF reports it, and which driver has it."""
+    pf: str
     index: int
     address: str        # PCI
     mac: str
@@ -53,11 +54,13 @@ class Domain:
 @dataclass
 class Snapshot:
     host: str
-    pf: str
+    pfs: list
+    port: str           # of the bridge, towards the wire: the PF, or the bond that its PFs form
     vfs: list = field(default_factory=list)
     pins: dict = field(default_factory=dict)        # MAC -> set of (port, sticky)
-    filters: set = field(default_factory=set)       # unicast MACs in the PF's own list
-    copies: list = field(default_factory=list)      # tc filters on the PF, as texts
+    filters: dict = field(default_factory=dict)     # PF -> set of unicast MACs in its own list
+    behind: set = field(default_factory=set)        # MACs behind the bridge's other ports, but for pins
+    copies: list = field(default_factory=list)      # tc filters on the port, as texts
     ports: dict = field(default_factory=dict)       # bridge port -> multicast_router
     claims: dict = field(default_factory=dict)      # file name -> content, None if unreadable
     records: dict = field(default_factory=dict)
@@ -90,11 +93,11 @@ def _is_unicast(mac):
     return int(mac[:2], 16) & 1 == 0
 
 
-def _vf(attributes, line):
+def _vf(pf, attributes, line):
     index, address, driver, vectors, override = line.split()
     vlan = attributes["vlan_list"][0] if attributes.get("vlan_list") else {}
     rate = attributes.get("rate", {})
-    return Vf(index=int(index), address=address, mac=attributes["address"],
+    return Vf(pf=pf, index=int(index), address=address, mac=attributes["address"],
               vlan=vlan.get("vlan", 0), qos=vlan.get("qos", 0),
               spoofchk=attributes.get("spoofchk", False), trust=attributes.get("trust", False),
               link_state=attributes.get("link_state", ""),
@@ -103,19 +106,21 @@ def _vf(attributes, line):
               override="" if override == "(null)" else override, vectors=int(vectors))
 
 
-def _vfs(link, body):
+def _vfs(pf, link, body):
     attributes = {vf["vf"]: vf for vf in link.get("vfinfo_list", [])}
     lines = [line for line in body.splitlines() if int(line.split()[0]) in attributes]
-    return sorted((_vf(attributes[int(line.split()[0])], line) for line in lines), key=lambda vf: vf.index)
+    return sorted((_vf(pf, attributes[int(line.split()[0])], line) for line in lines), key=lambda vf: vf.index)
 
 
 def _read_fdb(snapshot, entries):
     for entry in entries:
         mac, port, flags = entry["mac"], entry.get("ifname"), entry.get("flags", [])
+        if "master" in entry and port != snapshot.port and "sticky" not in flags and _is_unicast(mac):
+            snapshot.behind.add(mac)
         if "master" in entry and entry.get("state") == "static":
             snapshot.pins.setdefault(mac, set()).add((port, "sticky" in flags))
-        elif "self" in flags and port == snapshot.pf and _is_unicast(mac):
-            snapshot.filters.add(mac)
+        elif "self" in flags and port in snapshot.filters and _is_unicast(mac):
+            snapshot.filters[port].add(mac)
 
 
 def _describe_rule(direction, rule):
@@ -164,14 +169,14 @@ def _content(body):
         return None
 
 
-def parse(host, pf, text):
+def parse(host, pfs, port, text):
     """The Snapshot of a host from the script's output."""
-    snapshot = Snapshot(host=host, pf=pf)
-    link = {}
+    snapshot = Snapshot(host=host, pfs=pfs, port=port, filters={pf: set() for pf in pfs})
+    links = {}
     for title, body in _sections(text):
         kind = title[0]
         if kind == "link":
-            link = _json_list(body)[0]
+            links[title[1]] = _json_list(body)[0]
         elif kind == "fdb":
             _read_fdb(snapshot, _json_list(body))
         elif kind in ("ingress", "egress"):
@@ -179,7 +184,7 @@ def parse(host, pf, text):
         elif kind == "ports":
             snapshot.ports = {name: int(value) for name, value in (line.split() for line in body.splitlines())}
         elif kind == "vfs":
-            snapshot.vfs = _vfs(link, body)
+            snapshot.vfs += _vfs(title[1], links[title[1]], body)
         elif kind == "file":
             files = snapshot.claims if title[1] == "claims" else snapshot.records
             files[title[2]] = _content(body)

@@ -31,7 +31,7 @@ _NEIGHBOUR = "52:54:00:5e:01:01"
 
 
 def sample(name):
-    return parse("h1", _PF, (_SAMPLES / f"{name}.txt").read_text())
+    return parse("h1", [_PF], _PF, (_SAMPLES / f"{name}.txt").read_text())
 
 
 def untouched():
@@ -58,7 +58,7 @@ class Parsing(CheckTest):
         self.assertEqual((snapshot.vfs[0].mac, snapshot.vfs[0].driver), (_G1.mac, "vfio-pci"))
         self.assertGreater(snapshot.vfs[0].vectors, 0)
         self.assertEqual(snapshot.pins, {_G1.mac: {(_PF, True)}})
-        self.assertEqual(snapshot.filters, {_NEIGHBOUR})
+        self.assertEqual(snapshot.filters, {_PF: {_NEIGHBOUR}})
         self.assertEqual(snapshot.copies, [])
         self.assertEqual(snapshot.ports, {_PF: 1, "nbr0": 1, _G1.tap: 2})
         self.assertEqual([d.name for d in snapshot.domains], [_G1.name])
@@ -78,11 +78,11 @@ class Parsing(CheckTest):
     def test_a_host_without_sriov(self):
         text = (_SAMPLES / "empty.txt").read_text()
         lines = [line for line in text.splitlines() if "igbvf" not in line]
-        self.assertEqual(parse("h1", _PF, "\n".join(lines)).vfs, [])
+        self.assertEqual(parse("h1", [_PF], _PF, "\n".join(lines)).vfs, [])
 
     def test_half_written_file(self):
         text = (_SAMPLES / "on-vf.txt").read_text().replace('"alias": "ua-net0",', '"alias": "ua-', 1)
-        snapshot = parse("h1", _PF, text)
+        snapshot = parse("h1", [_PF], _PF, text)
         self.assertEqual(list(snapshot.claims.values()), [None])
 
 
@@ -96,7 +96,7 @@ class Clean(CheckTest):
     def test_a_guest_that_vswitch_does_not_know(self):
         snapshot = sample("synthetic")
         snapshot.daemon_runs, snapshot.records, snapshot.pins = False, {}, {}
-        snapshot.filters = {_NEIGHBOUR}
+        snapshot.filters = {_PF: {_NEIGHBOUR}}
         self.check(snapshot)
 
     def test_a_vf_that_somebody_else_gave(self):
@@ -108,13 +108,21 @@ class Clean(CheckTest):
 
     def test_the_senders_may_be_reachable(self):
         snapshot = sample("empty")
-        snapshot.filters.add("52:54:00:5e:01:02")
+        snapshot.filters[_PF].add("52:54:00:5e:01:02")
+        self.check(snapshot)
+
+
+    def test_whoever_is_behind_the_bridge_may_be_reachable(self):
+        snapshot = sample("empty")
+        snapshot.filters[_PF].add("02:00:00:00:00:77")
+        self.check(snapshot, "uplink filter 02:00:00:00:00:77")
+        snapshot.behind.add("02:00:00:00:00:77")
         self.check(snapshot)
 
 
 class WithoutGuest(CheckTest):
     def test_left_by_a_guest_that_went_unseen(self):
-        self.check(sample("left-behind"), f"uplink filter {_G1.mac}: no guest", "record of g1/ua-net0: that guest")
+        self.check(sample("left-behind"), f"uplink filter {_G1.mac} on {_PF}: no guest", "record of g1/ua-net0: that guest")
 
     def test_everything_that_lies_about_is_named(self):
         vf1, vf2 = "VF 1 (0000:01:10.2) has ", "VF 2 (0000:01:10.4) has "
@@ -144,9 +152,9 @@ class WithoutGuest(CheckTest):
         self.check(snapshot, f"pin of {_G1.mac} to enp1s0: no guest")
 
     def test_uplink_filter_of_another_that_is_gone(self):
-        snapshot = sample("empty")
-        snapshot.filters.clear()
-        self.check(snapshot, f"no uplink filter {_NEIGHBOUR}: it was there before")
+        base, foreign = untouched(), "02:00:00:00:00:77"
+        base.filters[_PF].add(foreign)
+        self.check(sample("empty"), f"no uplink filter {foreign} on {_PF}: it was there before", base=base)
 
     def test_claim_and_lease(self):
         snapshot = sample("empty")
@@ -204,8 +212,8 @@ class OnVf(CheckTest):
         self.check(self.snapshot, "is not sticky")
 
     def test_uplink_filter(self):
-        self.snapshot.filters.add(_G1.mac)
-        self.check(self.snapshot, f"uplink filter {_G1.mac}: g1/ua-net0 is on a VF")
+        self.snapshot.filters[_PF].add(_G1.mac)
+        self.check(self.snapshot, f"uplink filter {_G1.mac} on {_PF}: g1/ua-net0 is on a VF")
 
     def test_multicast_router(self):
         self.snapshot.ports[_G1.tap] = 1
@@ -225,7 +233,7 @@ class OnSyntheticPath(CheckTest):
         self.check(self.snapshot, f"no pin of {_G1.mac} to {_G1.tap}")
 
     def test_uplink_filter(self):
-        self.snapshot.filters.discard(_G1.mac)
+        self.snapshot.filters[_PF].discard(_G1.mac)
         self.check(self.snapshot, f"no uplink filter {_G1.mac}")
 
     def test_multicast_router(self):
@@ -281,7 +289,7 @@ class Command(unittest.TestCase):
         self.assertEqual(self.run_with(sample("on-vf")), (0, ""))
         code, text = self.run_with(sample("left-behind"))
         self.assertEqual(code, 1)
-        self.assertIn(f"h1: uplink filter {_G1.mac}: no guest here has that MAC\n", text)
+        self.assertIn(f"h1: uplink filter {_G1.mac} on {_PF}: no guest here has that MAC\n", text)
 
     def test_json(self):
         code, text = self.run_with(sample("left-behind"), "--json")

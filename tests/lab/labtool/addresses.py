@@ -11,7 +11,8 @@ MAX_GUESTS = 9
 
 LAB_NETNS = "vlab"
 BRIDGE = "br0"          # the software switch inside every host
-PF_MONITOR_ID = "pf0"   # QEMU's name for a host's physical NIC
+PF_MONITOR_IDS = ("pf0", "pf1")   # QEMU's names for a host's physical NICs
+BOND = "bond0"          # the uplink of a host with two
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Host:
         return f"52:54:00:aa:00:{self.number:02x}"
 
     @property
+    def second_pf_mac(self):
+        return f"52:54:00:ab:00:{self.number:02x}"
+
+    @property
     def mgmt_mac(self):
         return f"52:54:00:99:00:{self.number:02x}"
 
@@ -59,7 +64,7 @@ class Host:
         return f"52:54:00:99:02:{self.number:02x}"
 
     def tap(self, net):
-        """The tap on L0 behind one of the host's NICs: wire, mgmt, nb or vf."""
+        """The tap on L0 behind one of the host's NICs: wire, wire2, mgmt, nb or vf."""
         return f"{net}-{self.name}"
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 
 from . import guests, hosts, image, machine, net, state
-from .addresses import MAX_GUESTS, MAX_HOSTS, WIRE_SENDER, Guest, Host, PF_MONITOR_ID
+from .addresses import MAX_GUESTS, MAX_HOSTS, BOND, PF_MONITOR_IDS, WIRE_SENDER, Guest, Host
 from .base import LabError, require_tools, say
 from .paths import PROBE, RUN
 
@@ -62,7 +62,7 @@ def _start_guests(count, wanted, nics):
 
 def _bring_up(wanted, args, no_sriov, accel):
     RUN.mkdir(mode=0o700)
-    hosts.prepare(wanted, args.vfs, no_sriov)
+    hosts.prepare(wanted, args.vfs, no_sriov, args.bond)
     if not args.no_install:
         hosts.stage_project()
     guests.prepare()
@@ -71,7 +71,7 @@ def _bring_up(wanted, args, no_sriov, accel):
     processes, senders = {}, [WIRE_SENDER]
     for host in wanted:
         sriov = host.name not in no_sriov
-        processes[host.name] = machine.boot(host, accel, sriov, hosts.MEMORY_MB)
+        processes[host.name] = machine.boot(host, accel, sriov, args.bond, hosts.MEMORY_MB)
     for host in wanted:
         machine.await_complete(host, processes[host.name])
         senders += net.add_senders(host, with_vf=host.name not in no_sriov)
@@ -80,8 +80,10 @@ def _bring_up(wanted, args, no_sriov, accel):
     for host in wanted:
         hosts.connect(host)
         hosts.check_libvirt(host)
-        described.append({"name": host.name, "number": host.number, "mgmt": host.mgmt_ip,
-                          "pf": hosts.uplink(host), "vfs": 0 if host.name in no_sriov else args.vfs})
+        pfs = hosts.pfs(host, args.bond)
+        described.append({"name": host.name, "number": host.number, "mgmt": host.mgmt_ip, "pf": pfs[0], "pfs": pfs,
+                          "port": BOND if args.bond else pfs[0],
+                          "vfs": 0 if host.name in no_sriov else args.vfs})
     state.save({"accelerator": accel, "since": time.time(), "hosts": described,
                 "senders": [{**vars(s), "netns": s.netns} for s in senders]})
 
@@ -90,7 +92,7 @@ def _summary():
     lab = state.load()
     print(f"lab up ({lab['accelerator']})")
     for h in lab["hosts"]:
-        print(f"  {h['name']}  {h['mgmt']}  PF {h['pf']}, {h['vfs']} VFs")
+        print(f"  {h['name']}  {h['mgmt']}  PF {' and '.join(h['pfs'])}, {h['vfs']} VFs each")
     print("  senders: " + ", ".join(f"{s['netns']} {s['ip4']}" for s in lab["senders"]))
     print("  lab ssh h1, lab guest start g1, lab status, lab down")
 
@@ -141,10 +143,11 @@ def cmd_guest(args):
 
 def cmd_carrier(args):
     host = _host(args.host)
-    known = next(h["pf"] for h in state.load()["hosts"] if h["name"] == host.name)
-    if args.pf not in (known, PF_MONITOR_ID):
-        raise LabError(f"{host.name} has no such PF: {args.pf} (it has {known})")
-    answer = machine.monitor(host, f"set_link {PF_MONITOR_ID} {args.state}")
+    known = next(h["pfs"] for h in state.load()["hosts"] if h["name"] == host.name)
+    ids = dict(zip(known, PF_MONITOR_IDS))
+    if args.pf not in ids:
+        raise LabError(f"{host.name} has no such PF: {args.pf} (it has {' and '.join(known)})")
+    answer = machine.monitor(host, f"set_link {ids[args.pf]} {args.state}")
     if answer:
         raise LabError(answer)
 
@@ -211,6 +214,7 @@ def _parser():
     up.add_argument("--guests", type=_count(MAX_GUESTS), default=1, help="started on h1")
     up.add_argument("--nics", type=int, choices=range(1, 4), default=1, help="of each guest; default: 1")
     up.add_argument("--no-sriov", action="append", default=[], metavar="HOST")
+    up.add_argument("--bond", action="store_true", help="two PFs for each host, as an active-backup bond")
     up.add_argument("--no-install", action="store_true", help="hosts without the project")
     up.set_defaults(run=cmd_up)
 

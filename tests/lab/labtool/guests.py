@@ -15,7 +15,7 @@ import os
 import subprocess
 from string import Template
 
-from . import hosts, image, initramfs, net
+from . import hosts, image, initramfs, net, state
 from .addresses import BRIDGE, MAX_GUESTS, WIRE_SENDER, Guest, all_senders, neighbour
 from .base import LabError, run, say, wait_for
 from .paths import BOOT, GUEST_SRC, PROBE, SHARE
@@ -71,7 +71,7 @@ def virt_type(host):
 
 def _vf_address(host, vf):
     """A host's VF: its PCI address, and the same as libvirt's element."""
-    pf = hosts.uplink(host)
+    pf = next(h["pf"] for h in state.load()["hosts"] if h["name"] == host.name)
     bdf = hosts.ssh(host, f"basename $(readlink /sys/class/net/{pf}/device/virtfn{vf})").stdout.strip()
     if bdf.count(":") != 2:
         raise LabError(f"{host.name} has no VF {vf}")

@@ -27,7 +27,7 @@ _SSH_CONFIG = """Host *
 """
 
 
-def prepare(hosts, vfs, no_sriov):
+def prepare(hosts, vfs, no_sriov, bond):
     """Fills the share and makes the hosts' initramfs."""
     for directory in (BOOT, SSH, SHARE / "hosts", LOGS):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -39,7 +39,7 @@ def prepare(hosts, vfs, no_sriov):
     for host in hosts:
         settings = {
             "VFS": vfs, "SRIOV": int(host.name not in no_sriov),
-            "PF_MAC": host.pf_mac, "MGMT_MAC": host.mgmt_mac, "NBR_MAC": host.nbr_mac,
+            "PF_MAC": host.pf_mac, "SECOND_PF_MAC": host.second_pf_mac if bond else "", "MGMT_MAC": host.mgmt_mac, "NBR_MAC": host.nbr_mac,
             "RELAY_MAC": host.relay_mac, "SENDER_MAC": vf_sender(host).mac, "MGMT_IP": host.mgmt_ip,
         }
         text = "".join(f"{k}={v}\n" for k, v in settings.items())
@@ -146,8 +146,10 @@ def daemon(host, verb):
     return ssh(host, f"lab-daemon {verb}", timeout=90).stdout.strip()
 
 
-def uplink(host):
-    """Name of the PF as the host calls it."""
-    return ssh(host, f"grep -l '^{host.pf_mac}$' /sys/class/net/en*/address | head -1 | cut -d/ -f5").stdout.strip()
-
-
+def pfs(host, bond):
+    """Names of the PFs as the host calls them."""
+    macs = [host.pf_mac] + ([host.second_pf_mac] if bond else [])
+    # A bond gives its ports one MAC; the card keeps its own.
+    script = "for d in /sys/class/net/en*; do [ ! -e $d/device ] || ethtool -P ${d##*/} | sed \"s/.* /${d##*/} /\"; done"
+    names = {mac: name for name, mac in (line.split() for line in ssh(host, script).stdout.splitlines())}
+    return [names[mac] for mac in macs]

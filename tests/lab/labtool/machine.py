@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from . import image, initramfs
-from .addresses import LAB_NETNS, PF_MONITOR_ID
+from .addresses import LAB_NETNS, PF_MONITOR_IDS
 from .base import LabError, say, wait_for
 from .paths import BOOT, CACHE, LOGS, RUN, SHARE
 
@@ -107,11 +107,11 @@ def _nic(host, net, device, mac, extra=""):
             "-device", f"{device},netdev={net},mac={mac},romfile=" + extra]
 
 
-def boot(host, accel, sriov, memory_mb):
+def boot(host, accel, sriov, bond, memory_mb):
     """Starts a host's QEMU in the lab's namespace; returns its process."""
     machine, cpu = ("q35,kernel-irqchip=split", "host") if accel == "kvm" else ("q35", "max")
     acceleration = "kvm" if accel == "kvm" else "tcg,thread=multi,tb-size=1024"
-    pf = f"igb,bus=rp1,id={PF_MONITOR_ID}" if sriov else f"e1000e,bus=rp1,id={PF_MONITOR_ID}"
+    model = "igb" if sriov else "e1000e"
     argv, env = command()
     argv = ["ip", "netns", "exec", LAB_NETNS] + argv + [
         "-name", f"vlab-{host.name}", "-machine", machine, "-accel", acceleration, "-cpu", cpu,
@@ -121,8 +121,10 @@ def boot(host, accel, sriov, memory_mb):
                    f"audit=0 no_timer_check labhost={host.name}",
         "-drive", f"file={image.disk()},if=virtio,format=raw,cache=unsafe,snapshot=on",
         "-device", "intel-iommu",
-        "-device", "pcie-root-port,id=rp1,chassis=1"]
-    argv += _nic(host, "wire", pf, host.pf_mac)
+        "-device", "pcie-root-port,id=rp1,chassis=1", "-device", "pcie-root-port,id=rp2,chassis=2"]
+    argv += _nic(host, "wire", f"{model},bus=rp1,id={PF_MONITOR_IDS[0]}", host.pf_mac)
+    if bond:
+        argv += _nic(host, "wire2", f"{model},bus=rp2,id={PF_MONITOR_IDS[1]}", host.second_pf_mac)
     argv += _nic(host, "mgmt", "virtio-net-pci", host.mgmt_mac)
     argv += _nic(host, "nb", "virtio-net-pci", host.nbr_mac, _COMPLETE_FRAMES)
     argv += _nic(host, "vf", "virtio-net-pci", host.relay_mac, _COMPLETE_FRAMES)

@@ -15,7 +15,8 @@ from .base import LabError, run, wait_for
 
 _WIRE_PORT = "wire-sender"
 _MGMT_IP = "10.99.0.1/24"
-_ALL_HOST_NETS = ("wire", "mgmt", "nb", "vf")
+_ALL_HOST_NETS = ("wire", "wire2", "mgmt", "nb", "vf")
+_BRIDGE_OF_NET = {"wire": "wire", "wire2": "wire", "mgmt": "mgmt"}
 
 
 def _batch(netns, lines):
@@ -41,7 +42,7 @@ def create(hosts):
     lines.append(f"addr add {_MGMT_IP} dev mgmt")
     for host in hosts:
         lines += [f"tuntap add {host.tap(net)} mode tap" for net in _ALL_HOST_NETS]
-        lines += [f"link set {host.tap(net)} master {net} up" for net in ("wire", "mgmt")]
+        lines += [f"link set {host.tap(net)} master {bridge} up" for net, bridge in _BRIDGE_OF_NET.items()]
     _batch(LAB_NETNS, lines)
     _new_netns(WIRE_SENDER.netns)
     _batch(LAB_NETNS, [f"link add {_WIRE_PORT} type veth peer name {WIRE_SENDER.ifname}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from checktool.collect import collect
 from labtool import machine
-from labtool.addresses import BRIDGE, PF_MONITOR_ID
+from labtool.addresses import BRIDGE, PF_MONITOR_IDS
 from labtool.base import wait_for
 
 from .bench import DEBUG, G2, SYNTHETIC, VF, expect
@@ -182,7 +182,7 @@ def _link_down(bench):
     bench.ready(SYNTHETIC)
 
     def cable(state):
-        machine.monitor(node.host, f"set_link {PF_MONITOR_ID} {'on' if state == 'up' else 'off'}")
+        machine.monitor(node.host, f"set_link {PF_MONITOR_IDS[0]} {'on' if state == 'up' else 'off'}")
 
     def interface(state):
         node.ssh(f"ip link set {node.pf} {state}")

@@ -37,12 +37,18 @@ def expect(condition, sentence):
 class Node:
     """A host and what scenarios need to know of it."""
     host: Host
-    pf: str
+    pfs: tuple
+    port: str       # of the bridge, towards the wire
     vfs: int
 
     @property
     def name(self):
         return self.host.name
+
+    @property
+    def pf(self):
+        """The first PF: the only one, or the bond's primary."""
+        return self.pfs[0]
 
     @property
     def uri(self):
@@ -74,7 +80,7 @@ class Bench:
 
     def __init__(self, lab, undo):
         vfs = {h["name"]: h["vfs"] for h in lab["hosts"]}
-        self.nodes = {host.name: Node(host, pf, vfs[host.name]) for host, pf in lab_hosts()}
+        self.nodes = {host.name: Node(host, tuple(pfs), port, vfs[host.name]) for host, pfs, port in lab_hosts()}
         self.undo = undo
         self.notes = []
 
@@ -99,7 +105,7 @@ class Bench:
 
     def path(self, node, guest=G1):
         """Where the tables of a host lead the guest's frames."""
-        return path_of(node.out(_tables_script(node, guest)), node.pf, guest.tap)
+        return path_of(node.out(_tables_script(node, guest)), node.pfs, node.port, guest.tap)
 
     def await_path(self, node, path, seconds=MOVE_SECONDS, guest=G1):
         seen = []
@@ -193,17 +199,17 @@ class Bench:
 
 def _tables_script(node, guest):
     return (f"bridge fdb show | grep -i '^{guest.mac} '; "
-            f"tc filter show dev {node.pf} ingress | grep -q dst_mac && echo COPIES; true")
+            f"tc filter show dev {node.port} ingress | grep -q dst_mac && echo COPIES; true")
 
 
-def path_of(tables, pf, tap):
+def path_of(tables, pfs, port, tap):
     """From the lines of the forwarding tables that concern one MAC."""
     pins = {line.split()[2] for line in tables.splitlines() if "sticky" in line and "master" in line}
-    filtered = any(" self" in line and f"dev {pf} " in line for line in tables.splitlines())
-    if "COPIES" in tables.split():
+    filtered = {pf for pf in pfs for line in tables.splitlines() if " self" in line and f"dev {pf} " in line}
+    if "COPIES" in tables.split() or filtered not in (set(), set(pfs)):
         return MOVING
-    return {(frozenset({pf}), False): VF, (frozenset({tap}), True): SYNTHETIC,
-            (frozenset(), False): ABSENT}.get((frozenset(pins), filtered), MOVING)
+    return {(frozenset({port}), False): VF, (frozenset({tap}), True): SYNTHETIC,
+            (frozenset(), False): ABSENT}.get((frozenset(pins), bool(filtered)), MOVING)
 
 
 def lab_command(*arguments, timeout=900):

@@ -13,28 +13,32 @@ from labtool import state
 from labtool.base import LabError, say
 
 from .bench import Bench, Failure, lab_command
-from .registry import ALL, named
+from .registry import ALL, BOND, NO_SRIOV, OPTIONS, USUAL, named
 
 _SETTLE_SECONDS = 30
 _LOG_LINES = 40
 
 
-def _has_lab(no_sriov):
-    """Is a lab up that is fit for these scenarios?"""
+def _flavour():
+    """Which kind of lab is up, or None."""
     if not state.is_up():
-        return False
-    vfs = {h["name"]: h["vfs"] for h in state.load()["hosts"]}
-    return {"h1", "h2"} <= set(vfs) and vfs["h1"] > 1 and (vfs["h2"] == 0) == no_sriov
+        return None
+    hosts = {h["name"]: h for h in state.load()["hosts"]}
+    if not {"h1", "h2"} <= set(hosts) or hosts["h1"]["vfs"] < 2:
+        return None
+    if len(hosts["h1"]["pfs"]) > 1:
+        return BOND
+    return USUAL if hosts["h2"]["vfs"] else NO_SRIOV
 
 
-def _provide_lab(no_sriov):
+def _provide_lab(flavour):
     """Brings up a lab, without a guest so that the check sees the hosts untouched; True if it had to."""
-    if _has_lab(no_sriov):
+    if _flavour() == flavour:
         return False
     if state.remains():
         say("the running lab does not fit; making another")
         lab_command("down")
-    lab_command("up", "--guests", "0", *(["--no-sriov", "h2"] if no_sriov else []))
+    lab_command("up", "--guests", "0", *OPTIONS[flavour])
     settled()           # takes the baseline
     return True
 
@@ -101,10 +105,10 @@ def _run(scenario):
 def _run_all(chosen, keep):
     passed, made = 0, False
     try:
-        for no_sriov in (False, True):
-            group = [s for s in chosen if s.no_sriov == no_sriov]
+        for flavour in OPTIONS:
+            group = [s for s in chosen if s.lab == flavour]
             if group:
-                made |= _provide_lab(no_sriov)
+                made |= _provide_lab(flavour)
             passed += sum(_run(scenario) for scenario in group)
     finally:
         if made and not keep:

@@ -6,12 +6,17 @@ from typing import Callable
 from . import bad_input, crashes, failures, idle, migrations, moves
 
 
+# Kinds of labs, and what `lab up` needs to be told for each.  Scenarios run in this order.
+USUAL, NO_SRIOV, BOND = "usual", "no-sriov", "bond"
+OPTIONS = {USUAL: [], NO_SRIOV: ["--no-sriov", "h2"], BOND: ["--bond"]}
+
+
 @dataclass(frozen=True)
 class Scenario:
     name: str
     run: Callable
     main: bool = False          # part of the short set that CI runs
-    no_sriov: bool = False      # needs a lab whose h2 has a NIC without SR-IOV
+    lab: str = USUAL
 
     @property
     def summary(self):
@@ -36,7 +41,7 @@ ALL = [
     Scenario("two-nics", moves.two_nics, main=True),
     Scenario("idle", idle.idle),
     Scenario("bad-input", bad_input.bad_input, main=True),
-    Scenario("migrate-no-sriov", migrations.no_sriov, main=True, no_sriov=True),
+    Scenario("migrate-no-sriov", migrations.no_sriov, main=True, lab=NO_SRIOV),
 ]
 
 

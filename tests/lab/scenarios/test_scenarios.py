@@ -22,12 +22,12 @@ class Paths(unittest.TestCase):
     def test_steady_states(self):
         learned = f"{_MAC} dev enp1s0 master br0 \n"
         for tables, path in ((_TO_UPLINK, VF), (_TO_TAP + _FILTER, SYNTHETIC), ("", ABSENT), (learned, ABSENT)):
-            self.assertEqual(path_of(tables, "enp1s0", "g1n0"), path, tables)
+            self.assertEqual(path_of(tables, ("enp1s0",), "enp1s0", "g1n0"), path, tables)
 
     def test_everything_else_is_a_move(self):
         for tables in (_TO_UPLINK + _FILTER, _TO_TAP, _TO_TAP + _TO_UPLINK, _FILTER, _TO_UPLINK + "COPIES\n",
                        _TO_TAP + _FILTER + "COPIES\n"):
-            self.assertEqual(path_of(tables, "enp1s0", "g1n0"), MOVING, tables)
+            self.assertEqual(path_of(tables, ("enp1s0",), "enp1s0", "g1n0"), MOVING, tables)
 
 
 class Gaps(unittest.TestCase):
