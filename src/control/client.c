@@ -13,6 +13,7 @@
 #include "src/control/protocol.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -216,6 +217,49 @@ int client_nic_release(struct client *client, const char *uuid, const char *alia
                 return r;
         return client_call(client, path, PROTOCOL_NIC, "Release", timeout_usec, NULL, error, "s",
                            protocol_hold_to_string(hold));
+}
+
+int client_pf_set_vfs(struct client *client, const char *pf, unsigned count, bool keep, uint64_t timeout_usec,
+                      struct vswitch_error *error)
+{
+        _cleanup_free_ char *path = NULL;
+        int r = sd_bus_path_encode_many(&path, PROTOCOL_PF_PATH, pf);
+
+        if (r < 0)
+                return r;
+        return client_call(client, path, PROTOCOL_PF, "SetVfs", timeout_usec, NULL, error, "ub", count, (int) keep);
+}
+
+int client_pf_reserve(struct client *client, const char *pf, unsigned count, uint64_t timeout_usec,
+                      char (*ret_addresses)[PF_ADDRESS_SIZE], struct vswitch_error *error)
+{
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
+        const char *address;
+        unsigned found = 0;
+        int r = sd_bus_path_encode_many(&path, PROTOCOL_PF_PATH, pf);
+
+        if (r < 0)
+                return r;
+        r = client_call(client, path, PROTOCOL_PF, "Reserve", timeout_usec, &reply, error, "u", count);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_enter_container(reply, 'a', "s");
+        while (r >= 0 && found < count && (r = sd_bus_message_read(reply, "s", &address)) > 0)
+                snprintf(ret_addresses[found++], PF_ADDRESS_SIZE, "%s", address);
+        if (r < 0 || found < count)
+                return vswitch_error_set(error, r < 0 ? r : -EBADMSG, "vswitchd gave an answer that cannot be read");
+        return 0;
+}
+
+int client_pf_reload(struct client *client, const char *pf, uint64_t timeout_usec, struct vswitch_error *error)
+{
+        _cleanup_free_ char *path = NULL;
+        int r = sd_bus_path_encode_many(&path, PROTOCOL_PF_PATH, pf);
+
+        if (r < 0)
+                return r;
+        return client_call(client, path, PROTOCOL_PF, "Reload", timeout_usec, NULL, error, NULL);
 }
 
 void client_hook_answer_clear(struct client_hook_answer *answer)

@@ -34,6 +34,14 @@ int client_nic_acquire(struct client *client, const char *uuid, const char *alia
 int client_nic_release(struct client *client, const char *uuid, const char *alias, enum control_hold hold,
                        uint64_t timeout_usec, struct vswitch_error *error);
 
+/* Waits for the end of the change. */
+int client_pf_set_vfs(struct client *client, const char *pf, unsigned count, bool keep, uint64_t timeout_usec,
+                      struct vswitch_error *error);
+/* The VFs are taken until the connection ends. `ret_addresses` has room for `count`. */
+int client_pf_reserve(struct client *client, const char *pf, unsigned count, uint64_t timeout_usec,
+                      char (*ret_addresses)[PF_ADDRESS_SIZE], struct vswitch_error *error);
+int client_pf_reload(struct client *client, const char *pf, uint64_t timeout_usec, struct vswitch_error *error);
+
 struct client_hook_answer {
         bool refuse;
         char *sentence;

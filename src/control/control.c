@@ -43,7 +43,7 @@ void control_free(struct control *control)
         if (!control)
                 return;
         control->ending = true;
-        methods_forget_hook_calls(control);
+        methods_forget_late_calls(control);
         system_bus = TAKE_PTR(control->system_bus);
         while (control->endpoints)
                 endpoint_free(control->endpoints);

@@ -140,7 +140,8 @@ enum control_hold {
  * NULL) makes the hook fail with this sentence. */
 typedef void (*control_hook_reply)(void *reply_token, const char *xml, const char *refuse);
 
-/* The end of a change that took its time: 0 or -errno with a sentence. */
+/* The end of a change that took its time: 0 or -errno with a sentence (may be NULL). Called also when the model ends
+ * first: it frees the token. */
 typedef void (*control_done)(int result, const char *sentence, void *token);
 
 struct control_provider {

@@ -3,20 +3,59 @@
 /*
  * The methods that change something, and the hook's call.
  *
- * A hook call is answered when the model says so, which can be after its connection has ended and even after the
- * server has. The token that the model holds is therefore an object of its own: it keeps the call's message (and so
- * the bus) alive, and forgets them when the server ends.
+ * Some calls (the hook's, SetVfs) are answered when the model says so, which can be after their connection has ended
+ * and even after the server has. The token that the model holds is therefore an object of its own: it keeps the call's
+ * message (and so the bus) alive, and forgets them when the server ends.
  */
 
 #include "src/control/server.h"
 
 #include <errno.h>
 
-struct hook_call {
+#define RESERVE_MAX 64 /* a probe needs a handful */
+
+/* A call that the model answers later. */
+struct late_call {
         struct control *control; /* NULL: the server has ended */
         sd_bus_message *call;
-        struct hook_call *next;
+        struct late_call *next;
 };
+
+static struct late_call *late_call_new(struct control *control, sd_bus_message *call)
+{
+        struct late_call *late_call = calloc(1, sizeof(*late_call));
+
+        if (!late_call)
+                return NULL;
+        late_call->control = control;
+        late_call->call = sd_bus_message_ref(call);
+        late_call->next = control->late_calls;
+        control->late_calls = late_call;
+        return late_call;
+}
+
+static void late_call_free(struct late_call *late_call)
+{
+        if (late_call->control)
+                for (struct late_call **link = &late_call->control->late_calls; *link; link = &(*link)->next)
+                        if (*link == late_call) {
+                                *link = late_call->next;
+                                break;
+                        }
+        sd_bus_message_unref(late_call->call);
+        free(late_call);
+}
+
+void methods_forget_late_calls(struct control *control)
+{
+        while (control->late_calls) {
+                struct late_call *late_call = control->late_calls;
+
+                control->late_calls = late_call->next;
+                late_call->control = NULL;
+                late_call->call = sd_bus_message_unref(late_call->call);
+        }
+}
 
 static int answer(sd_bus_message *call, int result, const struct vswitch_error *error)
 {
@@ -25,6 +64,10 @@ static int answer(sd_bus_message *call, int result, const struct vswitch_error *
                                                   vswitch_error_text(error, result));
         return sd_bus_reply_method_return(call, NULL);
 }
+
+/*
+ * NICs
+ */
 
 static int nic_of(sd_bus_message *call, char **ret_uuid, char **ret_alias)
 {
@@ -69,57 +112,130 @@ int methods_release(struct endpoint *endpoint, sd_bus_message *call, const struc
         return answer(call, r, &error);
 }
 
-static void hook_call_free(struct hook_call *hook_call)
+/*
+ * PFs
+ */
+
+static int pf_of(sd_bus_message *call, char **ret)
 {
-        if (hook_call->control)
-                for (struct hook_call **link = &hook_call->control->hook_calls; *link; link = &(*link)->next)
-                        if (*link == hook_call) {
-                                *link = hook_call->next;
-                                break;
-                        }
-        sd_bus_message_unref(hook_call->call);
-        free(hook_call);
+        int r = sd_bus_path_decode_many(sd_bus_message_get_path(call), PROTOCOL_PF_PATH, ret);
+
+        return r < 0 ? r : r > 0 ? 0 : -ENOENT;
 }
+
+static void set_vfs_done(int result, const char *sentence, void *token)
+{
+        struct late_call *late_call = token;
+        struct vswitch_error error = {};
+
+        if (result < 0 && sentence)
+                vswitch_error_set(&error, result, "%s", sentence);
+        if (late_call->control)
+                (void) answer(late_call->call, result, &error);
+        late_call_free(late_call);
+}
+
+int methods_set_vfs(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller)
+{
+        struct control *control = endpoint->control;
+        _cleanup_free_ char *pf = NULL;
+        struct vswitch_error error = {};
+        struct late_call *late_call;
+        uint32_t count;
+        int keep, r;
+
+        r = pf_of(call, &pf);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "ub", &count, &keep);
+        if (r < 0)
+                return r;
+        late_call = late_call_new(control, call);
+        if (!late_call)
+                return -ENOMEM;
+        r = control->provider->pf_set_vfs(control->model, pf, count, keep, caller, set_vfs_done, late_call, &error);
+        if (r >= 0)
+                return 0;
+        late_call_free(late_call);
+        return answer(call, r, &error);
+}
+
+int methods_reserve(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller)
+{
+        struct control *control = endpoint->control;
+        char(*addresses)[PF_ADDRESS_SIZE] __attribute__((cleanup(cleanup_freep))) = NULL;
+        _cleanup_free_ char **list = NULL;
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        _cleanup_free_ char *pf = NULL;
+        struct vswitch_error error = {};
+        uint32_t count;
+        int r;
+
+        r = pf_of(call, &pf);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "u", &count);
+        if (r < 0)
+                return r;
+        if (count == 0 || count > RESERVE_MAX)
+                return answer(call,
+                              vswitch_error_set(&error, -EINVAL, "between 1 and %d VFs can be reserved", RESERVE_MAX),
+                              &error);
+        addresses = calloc(count, sizeof(*addresses));
+        list = calloc((size_t) count + 1, sizeof(*list));
+        if (!addresses || !list)
+                return -ENOMEM;
+        r = control->provider->pf_reserve(control->model, pf, count, caller, addresses, &error);
+        if (r < 0)
+                return answer(call, r, &error);
+        for (uint32_t i = 0; i < count; i++)
+                list[i] = addresses[i];
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, list);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+int methods_reload(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller)
+{
+        struct control *control = endpoint->control;
+        _cleanup_free_ char *pf = NULL;
+        struct vswitch_error error = {};
+        int r;
+
+        r = pf_of(call, &pf);
+        if (r < 0)
+                return r;
+        r = control->provider->pf_reload(control->model, pf, caller, &error);
+        return answer(call, r, &error);
+}
+
+/*
+ * The hook
+ */
 
 static void hook_reply(void *reply_token, const char *xml, const char *refuse)
 {
-        struct hook_call *hook_call = reply_token;
+        struct late_call *late_call = reply_token;
 
         /* A hook that has given up waiting is not there any more; its guest is the model's business. */
-        if (hook_call->control)
-                (void) sd_bus_reply_method_return(hook_call->call, "bss", refuse != NULL, refuse ?: "", xml ?: "");
-        hook_call_free(hook_call);
+        if (late_call->control)
+                (void) sd_bus_reply_method_return(late_call->call, "bss", refuse != NULL, refuse ?: "", xml ?: "");
+        late_call_free(late_call);
 }
 
 int methods_hook(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller)
 {
         struct control *control = endpoint->control;
         const char *domain, *operation, *sub_operation, *extra, *xml;
-        struct hook_call *hook_call;
+        struct late_call *late_call;
         int r;
 
         r = sd_bus_message_read(call, "sssss", &domain, &operation, &sub_operation, &extra, &xml);
         if (r < 0)
                 return r;
-        hook_call = calloc(1, sizeof(*hook_call));
-        if (!hook_call)
+        late_call = late_call_new(control, call);
+        if (!late_call)
                 return -ENOMEM;
-        hook_call->control = control;
-        hook_call->call = sd_bus_message_ref(call);
-        hook_call->next = control->hook_calls;
-        control->hook_calls = hook_call;
         /* The strings are in the message, which the token keeps. */
-        control->provider->hook(control->model, domain, operation, sub_operation, extra, xml, hook_reply, hook_call);
+        control->provider->hook(control->model, domain, operation, sub_operation, extra, xml, hook_reply, late_call);
         return 0;
-}
-
-void methods_forget_hook_calls(struct control *control)
-{
-        while (control->hook_calls) {
-                struct hook_call *hook_call = control->hook_calls;
-
-                control->hook_calls = hook_call->next;
-                hook_call->control = NULL;
-                hook_call->call = sd_bus_message_unref(hook_call->call);
-        }
 }

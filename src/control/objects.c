@@ -47,27 +47,6 @@ static int get_strings(sd_bus *bus, const char *path, const char *interface, con
         return sd_bus_message_append_strv(reply, *(char ***) userdata);
 }
 
-static int get_vfs(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                   void *userdata, sd_bus_error *ret_error)
-{
-        const struct control_pf *pf = userdata;
-        int r;
-
-        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < pf->vfs_count; i++) {
-                const struct control_vf *vf = &pf->vfs[i];
-
-                r = sd_bus_message_append(reply, "a{sv}", 7, "Index", "u", vf->index, "Address", "s", vf->address,
-                                          "State", "s", vf->state, "Driver", "s", vf->driver, "Mac", "s", vf->mac,
-                                          "Owner", "s", vf->owner, "Vectors", "u", vf->vectors);
-                if (r < 0)
-                        return r;
-        }
-        return sd_bus_message_close_container(reply);
-}
-
 /* A method gets the views, too: they know on which bus its object was found last, which is this call's. */
 
 static int call_acquire(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -78,6 +57,21 @@ static int call_acquire(sd_bus_message *call, void *userdata, sd_bus_error *ret_
 static int call_release(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
         return peer_authorise(((struct views *) userdata)->endpoint, call, methods_release);
+}
+
+static int call_set_vfs(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+        return peer_authorise(((struct views *) userdata)->endpoint, call, methods_set_vfs);
+}
+
+static int call_reserve(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+        return peer_authorise(((struct views *) userdata)->endpoint, call, methods_reserve);
+}
+
+static int call_reload(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+        return peer_authorise(((struct views *) userdata)->endpoint, call, methods_reload);
 }
 
 static int call_hook(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -121,6 +115,13 @@ static const sd_bus_vtable switch_vtable[] = {
         STRING("Uplink", switch_.uplink, 0),
         BOOL("Usable", switch_.usable, 0),
         STRING("Reason", switch_.reason, 0),
+        BOOL("Iov", switch_.iov, 0),
+        BOOL("FiltersVlans", switch_.filters_vlans, 0),
+        PROPERTY("Pfs", "as", get_strings, switch_.pfs, 0),
+        STRING("Obstacle", switch_.obstacle, 0),
+        STRING("ObstacleSentence", switch_.obstacle_sentence, 0),
+        STRING("Remedy", switch_.remedy, 0),
+        PROPERTY("Neighbours", "aa{sv}", dictionaries_neighbours, switch_, 0),
         SD_BUS_VTABLE_END,
 };
 
@@ -134,8 +135,21 @@ static const sd_bus_vtable pf_vtable[] = {
         BOOL("Carrier", pf.carrier, 0),
         UINT32("TotalVfs", pf.total_vfs, 0),
         STRING("Steering", pf.steering, 0),
+        STRING("SteeringSource", pf.steering_source, 0),
+        STRING("Port", pf.port, 0),
+        BOOL("Active", pf.active, 0),
+        STRING("Firmware", pf.firmware, 0),
+        UINT32("FilterCapacity", pf.filter_capacity, 0),
+        PROPERTY("CanSet", "as", dictionaries_attribute_names, pf.can_set, 0),
+        PROPERTY("CannotSet", "as", dictionaries_attribute_names, pf.cannot_set, 0),
+        PROPERTY("Refusals", "as", get_strings, pf.refusals, 0),
         PROPERTY("UplinkFilters", "as", get_strings, pf.uplink_filters, 0),
-        PROPERTY("Vfs", "aa{sv}", get_vfs, pf, 0),
+        PROPERTY("Vfs", "aa{sv}", dictionaries_vfs, pf, 0),
+        SD_BUS_METHOD_WITH_NAMES("SetVfs", "ub", SD_BUS_PARAM(count) SD_BUS_PARAM(keep), "", "", call_set_vfs,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Reserve", "u", SD_BUS_PARAM(count), "as", SD_BUS_PARAM(addresses), call_reserve,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Reload", "", "", "", "", call_reload, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 
@@ -160,6 +174,8 @@ static const sd_bus_vtable nic_vtable[] = {
         UINT64("SinceUsec", nic.since_usec, CHANGES),
         UINT64("DeadlineUsec", nic.deadline_usec, CHANGES),
         BOOL("Held", nic.held, CHANGES),
+        UINT32("Vlan", nic.vlan, CHANGES),
+        PROPERTY("Policy", "a{sv}", dictionaries_policy, nic.policy, CHANGES),
         SD_BUS_METHOD_WITH_NAMES("Acquire", "", "", "", "", call_acquire, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Release", "s", SD_BUS_PARAM(hold), "", "", call_release, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

@@ -11,7 +11,7 @@
 #define CONTROL_EVENT_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 5)
 
 struct endpoint;
-struct hook_call;
+struct late_call;
 struct listener;
 struct system_bus;
 
@@ -27,7 +27,7 @@ struct control {
         struct endpoint *endpoints;
         size_t endpoints_count;
         sd_event_source *afterwards;  /* what endpoints need done outside of their own callbacks */
-        struct hook_call *hook_calls; /* not answered yet */
+        struct late_call *late_calls; /* not answered yet */
 
         /* Copies of the views that sd-bus is showing right now: its getters run after the provider's iteration. */
         struct views views;
@@ -80,12 +80,27 @@ void peer_describe(struct control_caller *caller, char *buffer, size_t size);
 /* objects.c: the object tree. */
 int objects_add(struct endpoint *endpoint);
 
+/* dictionaries.c: the properties that are dictionaries, or lists of them. Getters as sd-bus calls them; `userdata` is
+ * the view, for the policy the pointer to it. */
+int dictionaries_vfs(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                     void *userdata, sd_bus_error *ret_error);
+int dictionaries_neighbours(sd_bus *bus, const char *path, const char *interface, const char *property,
+                            sd_bus_message *reply, void *userdata, sd_bus_error *ret_error);
+int dictionaries_policy(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *ret_error);
+/* enum pf_vf_attribute bits as a list of names; `userdata` is the uint32_t. */
+int dictionaries_attribute_names(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                 sd_bus_message *reply, void *userdata, sd_bus_error *ret_error);
+
 /* bus_driver.c: what D-Bus tools expect of a bus, for the private socket. */
 int bus_driver_add(struct endpoint *endpoint);
 
 /* methods.c: what the changing methods do once the caller is known. */
 int methods_acquire(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 int methods_release(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+int methods_set_vfs(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+int methods_reserve(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+int methods_reload(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 int methods_hook(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 /* The daemon ends: answers that come later go nowhere. */
-void methods_forget_hook_calls(struct control *control);
+void methods_forget_late_calls(struct control *control);
