@@ -14,6 +14,7 @@
  */
 
 #include "guest_xml.h"
+#include "guest_xml_policy.h"
 #include "guests.h"
 #include "internal.h"
 
@@ -134,6 +135,7 @@ static int read_nic(const xmlNode *interface, struct guest_nic *nic, struct vswi
         nic->teaming_persistent = guest_xml_attribute_is(guest_xml_child(interface, "teaming"), "type", "persistent");
         if (read_number(guest_xml_child(interface, "mtu"), "size", &mtu))
                 nic->mtu = mtu;
+        guest_xml_read_interface_policy(interface, nic);
         return 0;
 }
 
@@ -243,6 +245,7 @@ int guest_parse_xml(const char *xml, struct guest **ret, struct vswitch_error *e
                 if (r < 0)
                         return r;
         }
+        guest_xml_read_policy(domain, guest);
         *ret = TAKE_POINTER(guest);
         return 0;
 }
