@@ -134,7 +134,8 @@ def cmd_guest(args):
     if args.vf is not None and args.variant not in guests.WITH_VF:
         raise LabError(f"--vf goes with the variants {' and '.join(guests.WITH_VF)}")
     if args.verb == "start":
-        guests.start(guest, _host(args.host), args.variant, lab, args.vf or 0, wait=not args.no_wait, nics=args.nics)
+        guests.start(guest, _host(args.host), args.variant, lab, args.vf or 0, wait=not args.no_wait, nics=args.nics,
+                     ill=args.ill)
     elif args.verb == "stop":
         guests.stop(guest, lab)
     else:
@@ -243,6 +244,7 @@ def _parser():
     guest.add_argument("--vf", type=_count(6), help="for the variants with a VF in the XML")
     guest.add_argument("--nics", type=int, choices=range(1, 4), default=1,
                        help="NICs on br0; the first has the addresses")
+    guest.add_argument("--ill", choices=guests.ILLS, help="a guest that does not do what it should")
     guest.add_argument("--no-wait", action="store_true", help="do not wait for an answer")
     guest.set_defaults(run=cmd_guest)
 

@@ -10,6 +10,9 @@ host's bridge.  Variants:
     teaming-libvirt  teaming, and a VF as `<interface type='hostdev' managed='yes'>`
                      that libvirt itself programs and restores
 The last two are controls that work without vswitch.
+
+A guest may be ill: `no-vf-driver` has no driver for the VF, `keeps-vf` never lets go of
+one that it had (until it boots again).
 """
 import os
 import subprocess
@@ -20,6 +23,7 @@ from .addresses import BRIDGE, MAX_GUESTS, WIRE_SENDER, Guest, all_senders, neig
 from .base import LabError, run, say, wait_for
 from .paths import BOOT, GUEST_SRC, PROBE, SHARE
 
+ILLS = ("no-vf-driver", "keeps-vf")
 WITH_VF = ("hostdev", "teaming-libvirt")
 VARIANTS = ("teaming", "plain", *WITH_VF)
 MEMORY_MB = 192
@@ -98,14 +102,14 @@ def _interface_xml(guest, variant, number):
         teaming="" if variant == "plain" else "<teaming type='persistent'/>").rstrip("\n")
 
 
-def domain_xml(guest, variant, virt, vf_address="", nics=1):
+def domain_xml(guest, variant, virt, vf_address="", nics=1, ill=None):
     vf = _vf_xml(guest, variant, vf_address)
     # libvirt puts the devices of the XML into the first root ports: these are for a VF
     # that comes later, the others are taken.
     ports = FREE_ROOT_PORTS + nics + bool(vf)
     return Template((GUEST_SRC / "domain.xml").read_text()).substitute(
         virt_type=virt, name=guest.name, uuid=guest.uuid, memory_mb=MEMORY_MB,
-        cmdline=_CMDLINE.format(ip4=guest.ip4, ip6=guest.ip6),
+        cmdline=_CMDLINE.format(ip4=guest.ip4, ip6=guest.ip6) + (f" labill={ill}" if ill else ""),
         cpu=_KVM_CPU if virt == "kvm" else _TCG_CPU,
         root_ports="\n".join(["    <controller type='pci' model='pcie-root-port'/>"] * ports),
         interfaces="\n".join(_interface_xml(guest, variant, n) for n in range(nics)), vf=vf)
@@ -119,7 +123,7 @@ def where(guest, all_hosts):
     return None
 
 
-def start(guest, host, variant, all_hosts, vf=0, wait=True, nics=1):
+def start(guest, host, variant, all_hosts, vf=0, wait=True, nics=1, ill=None):
     running = where(guest, all_hosts)
     if running:
         raise LabError(f"{guest.name} already runs on {running.name}: lab guest stop {guest.name}")
@@ -129,7 +133,7 @@ def start(guest, host, variant, all_hosts, vf=0, wait=True, nics=1):
         if variant == "hostdev":
             _prepare_vf(host, guest, bdf, vf)
     say(f"starting {guest.name} on {host.name} ({variant}, {virt})")
-    xml = domain_xml(guest, variant, virt, address, nics)
+    xml = domain_xml(guest, variant, virt, address, nics, ill)
     hosts.ssh(host, f"cat > /root/{guest.name}.xml <<'EOF'\n{xml}EOF\n"
                     f"virsh -q define /root/{guest.name}.xml && virsh -q start {guest.name}", timeout=120)
     if wait:

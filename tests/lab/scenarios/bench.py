@@ -123,8 +123,8 @@ class Bench:
         for name in sorted(running):
             guests.stop(guests.named(name), [n.host for n in self.nodes.values()])
 
-    def start_guest(self, guest, node, variant="teaming", nics=1):
-        guests.start(guest, node.host, variant, [n.host for n in self.nodes.values()], nics=nics)
+    def start_guest(self, guest, node, variant="teaming", nics=1, ill=None):
+        guests.start(guest, node.host, variant, [n.host for n in self.nodes.values()], nics=nics, ill=ill)
 
     def know_neighbours(self):
         """Lets the neighbours on the hosts' bridges hear from beyond their host.
