@@ -14,6 +14,7 @@
 
 #include <confuse.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +77,46 @@ static int check_reserve(cfg_t *section, cfg_opt_t *option)
         return check_range(section, option, 0, 65535);
 }
 
+static int check_weight(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, PORT_POLICY_WEIGHT_MAX);
+}
+
+static int check_vlan(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, 4094);
+}
+
+static int check_qos(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, 7);
+}
+
+static int check_rate(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, 1000000);
+}
+
+static int check_protocol(cfg_t *section, cfg_opt_t *option)
+{
+        const char *text = cfg_opt_getnstr(option, 0);
+
+        if (strcasecmp(text, "802.1Q") == 0 || strcasecmp(text, "802.1ad") == 0)
+                return 0;
+        cfg_error(section, "%s = \"%s\": write 802.1Q or 802.1ad", cfg_opt_name(option), text);
+        return -1;
+}
+
+static int check_choice(cfg_t *section, cfg_opt_t *option)
+{
+        const char *text = cfg_opt_getnstr(option, 0);
+
+        if (strcmp(text, "auto") == 0 || strcmp(text, "yes") == 0 || strcmp(text, "no") == 0)
+                return 0;
+        cfg_error(section, "%s = %s: write yes, no or auto", cfg_opt_name(option), text);
+        return -1;
+}
+
 static int check_interface_name(cfg_t *section, cfg_opt_t *option)
 {
         for (unsigned i = 0; i < cfg_opt_size(option); i++) {
@@ -104,6 +145,13 @@ static void set_checks(cfg_t *root)
         cfg_set_validate_func(root, "switch|bridge", check_interface_name);
         cfg_set_validate_func(root, "switch|uplinks", check_interface_name);
         cfg_set_validate_func(root, "switch|reserve-vfs", check_reserve);
+        cfg_set_validate_func(root, "switch|policy|weight", check_weight);
+        cfg_set_validate_func(root, "switch|policy|vlan", check_vlan);
+        cfg_set_validate_func(root, "switch|policy|vlan-qos", check_qos);
+        cfg_set_validate_func(root, "switch|policy|vlan-protocol", check_protocol);
+        cfg_set_validate_func(root, "switch|policy|spoof-check", check_choice);
+        cfg_set_validate_func(root, "switch|policy|min-rate", check_rate);
+        cfg_set_validate_func(root, "switch|policy|max-rate", check_rate);
         cfg_set_validate_func(root, "timeouts|guest-driver", check_timeout);
         cfg_set_validate_func(root, "timeouts|unplug", check_timeout);
         cfg_set_validate_func(root, "timeouts|lease", check_timeout);
@@ -113,6 +161,26 @@ static void set_checks(cfg_t *root)
 static char *copy_or_null(const char *text)
 {
         return text ? strdup(text) : NULL;
+}
+
+static struct port_policy load_policy(cfg_t *section)
+{
+        const char *spoof_check = cfg_getstr(section, "spoof-check");
+
+        return (struct port_policy){
+                .weight = (unsigned) cfg_getint(section, "weight"),
+                .vlan = (uint16_t) cfg_getint(section, "vlan"),
+                .qos = (uint8_t) cfg_getint(section, "vlan-qos"),
+                .vlan_protocol =
+                        strcasecmp(cfg_getstr(section, "vlan-protocol"), "802.1ad") == 0 ? ETH_P_8021AD : ETH_P_8021Q,
+                .spoof_check = strcmp(spoof_check, "yes") == 0  ? PORT_POLICY_YES
+                               : strcmp(spoof_check, "no") == 0 ? PORT_POLICY_NO
+                                                                : PORT_POLICY_AUTO,
+                .trust = cfg_getbool(section, "trust"),
+                .min_rate = (uint32_t) cfg_getint(section, "min-rate"),
+                .max_rate = (uint32_t) cfg_getint(section, "max-rate"),
+                .prefer_vf = cfg_getbool(section, "prefer-vf"),
+        };
 }
 
 static int load_switch(cfg_t *section, struct config_switch *ret)
@@ -134,7 +202,20 @@ static int load_switch(cfg_t *section, struct config_switch *ret)
         ret->create = cfg_getbool(section, "create");
         ret->iov = cfg_getbool(section, "iov");
         ret->reserve_vfs = (unsigned) cfg_getint(section, "reserve-vfs");
-        ret->policy = (struct port_policy){ .weight = 50, .vlan_protocol = 0x8100 };
+        ret->policy = load_policy(cfg_getsec(section, "policy"));
+        return 0;
+}
+
+static int check_policy(cfg_t *section, const struct port_policy *policy)
+{
+        if (policy->qos > 0 && policy->vlan == 0) {
+                cfg_error(section, "vlan-qos = %u needs a vlan", policy->qos);
+                return -EINVAL;
+        }
+        if (policy->max_rate > 0 && policy->min_rate > policy->max_rate) {
+                cfg_error(section, "min-rate = %u is more than max-rate = %u", policy->min_rate, policy->max_rate);
+                return -EINVAL;
+        }
         return 0;
 }
 
@@ -187,6 +268,8 @@ static int load_switches(cfg_t *root, struct config *config)
                 r = load_switch(section, &config->switches[i]);
                 if (r >= 0)
                         r = check_switch(section, config, &config->switches[i]);
+                if (r >= 0)
+                        r = check_policy(cfg_getsec(section, "policy"), &config->switches[i].policy);
                 if (r < 0)
                         return r;
         }
@@ -213,10 +296,26 @@ static int load(cfg_t *root, char *text, struct config *config)
 
 int config_load(const char *path, struct config **ret, struct vswitch_error *error)
 {
+        cfg_opt_t policy_options[] = {
+                CFG_INT("weight", 50, CFGF_NONE),
+                CFG_INT("vlan", 0, CFGF_NONE),
+                CFG_INT("vlan-qos", 0, CFGF_NONE),
+                CFG_STR("vlan-protocol", "802.1Q", CFGF_NONE),
+                CFG_STR("spoof-check", "auto", CFGF_NONE),
+                CFG_BOOL("trust", cfg_false, CFGF_NONE),
+                CFG_INT("min-rate", 0, CFGF_NONE),
+                CFG_INT("max-rate", 0, CFGF_NONE),
+                CFG_BOOL("prefer-vf", cfg_false, CFGF_NONE),
+                CFG_END(),
+        };
         cfg_opt_t switch_options[] = {
-                CFG_STR("bridge", NULL, CFGF_NODEFAULT),  CFG_STR_LIST("uplinks", NULL, CFGF_NODEFAULT),
-                CFG_BOOL("create", cfg_false, CFGF_NONE), CFG_BOOL("iov", cfg_true, CFGF_NONE),
-                CFG_INT("reserve-vfs", 0, CFGF_NONE),     CFG_END(),
+                CFG_STR("bridge", NULL, CFGF_NODEFAULT),
+                CFG_STR_LIST("uplinks", NULL, CFGF_NODEFAULT),
+                CFG_BOOL("create", cfg_false, CFGF_NONE),
+                CFG_BOOL("iov", cfg_true, CFGF_NONE),
+                CFG_INT("reserve-vfs", 0, CFGF_NONE),
+                CFG_SEC("policy", policy_options, CFGF_NONE),
+                CFG_END(),
         };
         cfg_opt_t timeout_options[] = {
                 CFG_INT("guest-driver", 60, CFGF_NONE),

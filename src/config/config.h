@@ -12,6 +12,7 @@
  *         create = no               # make the bridge and enslave the uplink when missing
  *         iov = yes                 # give VFs to guests
  *         reserve-vfs = 0           # that many free VFs are left alone
+ *         policy { weight = 50  spoof-check = auto }   # of NICs whose guests say nothing else
  *     }
  *     timeouts { guest-driver = 60  unplug = 60  lease = 300  back-off = 60 }   # seconds
  *

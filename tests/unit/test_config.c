@@ -32,6 +32,8 @@ static int load(const char *text)
 
 START_TEST(everything_can_be_set)
 {
+        const struct port_policy *policy;
+
         ck_assert_msg(load("libvirt-uri = \"qemu:///session\"\n"
                            "group = operators // who may look\n"
                            "# a comment\n"
@@ -40,6 +42,9 @@ START_TEST(everything_can_be_set)
                            "    create = yes\n"
                            "    iov = no\n"
                            "    reserve-vfs = 2\n"
+                           "    policy { weight = 80  vlan = 20  vlan-qos = 3  vlan-protocol = \"802.1ad\"\n"
+                           "             spoof-check = no  trust = yes  min-rate = 100  max-rate = 1000\n"
+                           "             prefer-vf = yes }\n"
                            "}\n"
                            "switch two { bridge = \"br7\" }\n"
                            "timeouts { guest-driver = 1  unplug = 2  lease = 3  back-off = 4 }\n") == 0,
@@ -54,6 +59,23 @@ START_TEST(everything_can_be_set)
         ck_assert(config->switches[0].create);
         ck_assert(!config->switches[0].iov);
         ck_assert_uint_eq(config->switches[0].reserve_vfs, 2);
+        policy = &config->switches[0].policy;
+        ck_assert_uint_eq(policy->weight, 80);
+        ck_assert_uint_eq(policy->vlan, 20);
+        ck_assert_uint_eq(policy->qos, 3);
+        ck_assert_uint_eq(policy->vlan_protocol, 0x88a8);
+        ck_assert_int_eq(policy->spoof_check, PORT_POLICY_NO);
+        ck_assert(policy->trust && policy->prefer_vf);
+        ck_assert_uint_eq(policy->min_rate, 100);
+        ck_assert_uint_eq(policy->max_rate, 1000);
+        /* Without the section its defaults hold. */
+        policy = &config->switches[1].policy;
+        ck_assert_uint_eq(policy->weight, 50);
+        ck_assert_uint_eq(policy->vlan, 0);
+        ck_assert_uint_eq(policy->vlan_protocol, 0x8100);
+        ck_assert_int_eq(policy->spoof_check, PORT_POLICY_AUTO);
+        ck_assert(!policy->trust && !policy->prefer_vf);
+        ck_assert_uint_eq(policy->max_rate, 0);
         ck_assert_str_eq(config->switches[1].bridge, "br7");
         ck_assert(!config->switches[1].create);
         ck_assert(config->switches[1].iov);
@@ -92,7 +114,7 @@ static const struct {
 } mistakes[] = {
         { "gruop = \"x\"\n", "1: no such option 'gruop'; known here: libvirt-uri, group, switch, timeouts" },
         { "# one\n/* two\n three */ // three\n\nswitch \"br0\" {\n    uplink = \"x\"\n}\n",
-          "6: no such option 'uplink'; known here: bridge, uplinks, create, iov, reserve-vfs" },
+          "6: no such option 'uplink'; known here: bridge, uplinks, create, iov, reserve-vfs, policy" },
         { "timeouts {\n  # a comment\n  unplugg = 1\n}\n",
           "3: no such option 'unplugg'; known here: guest-driver, unplug, lease, back-off" },
         { "timeouts {\n\n  unplug = 0\n}\n", "3: unplug = 0 is out of range: write a number from 1 to 86400" },
@@ -106,6 +128,23 @@ static const struct {
           "2: bridge: \"a-name-that-is-too-long\" cannot be the name of a network interface" },
         { "switch \"br0\" {\n  uplinks = { \"eth0\",\n    \"a b\" }\n}\n",
           "3: uplinks: \"a b\" cannot be the name of a network interface" },
+        { "switch \"br0\" {\n  policy {\n    wait = 3\n  }\n}\n",
+          "3: no such option 'wait'; known here: weight, vlan, vlan-qos, vlan-protocol, spoof-check, trust, min-rate, "
+          "max-rate, prefer-vf" },
+        { "switch \"br0\" {\n  policy {\n    weight = 101\n  }\n}\n",
+          "3: weight = 101 is out of range: write a number from 0 to 100" },
+        { "switch \"br0\" {\n  policy {\n    vlan = 4095 }\n}\n",
+          "3: vlan = 4095 is out of range: write a number from 0 to 4094" },
+        { "switch \"br0\" {\n  policy { vlan = 1 vlan-qos = 8 }\n}\n",
+          "2: vlan-qos = 8 is out of range: write a number from 0 to 7" },
+        { "switch \"br0\" {\n  policy { vlan-protocol = vxlan }\n}\n",
+          "2: vlan-protocol = \"vxlan\": write 802.1Q or 802.1ad" },
+        { "switch \"br0\" {\n  policy { spoof-check = on }\n}\n", "2: spoof-check = on: write yes, no or auto" },
+        { "switch \"br0\" {\n  policy { max-rate = -1 }\n}\n",
+          "2: max-rate = -1 is out of range: write a number from 0 to 1000000" },
+        { "switch \"br0\" {\n  policy { vlan-qos = 3 }\n}\n", "2: vlan-qos = 3 needs a vlan" },
+        { "switch \"br0\" {\n  policy { min-rate = 2 max-rate = 1 }\n}\n",
+          "2: min-rate = 2 is more than max-rate = 1" },
         { "switch {\n}\n", "1: missing title for section 'switch'" },
         { "switch \"br0\" {}\nswitch \"br0\" {}\n", "2: found duplicate title 'br0'" },
         { "switch \"a-switch-with-a-long-name\" {\n}\n",
