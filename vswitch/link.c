@@ -2,6 +2,7 @@
 #include "cleanup.h"
 #include "link.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if.h> /* after net/if.h, which lacks IFF_LOWER_UP */
 #include <linux/if_link.h>
@@ -10,11 +11,53 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct nlattr *find_in(const struct nlattr *nest, int type)
+{
+        return nest ? nla_find(nla_data(nest), nla_len(nest), type) : NULL;
+}
+
+static uint32_t number_in(const struct nlattr *nest, int type)
+{
+        const struct nlattr *attribute = find_in(nest, type);
+        uint32_t number = 0;
+
+        if (!attribute)
+                return 0;
+        if (nla_len(attribute) >= (int) sizeof(uint32_t))
+                memcpy(&number, nla_data(attribute), sizeof(number));
+        else if (nla_len(attribute) >= (int) sizeof(uint16_t))
+                number = nla_get_u16(attribute);
+        else if (nla_len(attribute) >= (int) sizeof(uint8_t))
+                number = nla_get_u8(attribute);
+        return number;
+}
+
+/* What the device is, and what it is to the device above it; each kind has its own attributes. */
+static void parse_linkinfo(const struct nlattr *linkinfo, struct vswitch_link *link)
+{
+        const struct nlattr *kind = find_in(linkinfo, IFLA_INFO_KIND);
+        const struct nlattr *port_kind = find_in(linkinfo, IFLA_INFO_SLAVE_KIND);
+        const struct nlattr *data = find_in(linkinfo, IFLA_INFO_DATA);
+
+        if (kind)
+                nla_strlcpy(link->kind, kind, sizeof(link->kind));
+        if (strcmp(link->kind, "vlan") == 0) {
+                link->vlan = (uint16_t) number_in(data, IFLA_VLAN_ID);
+                link->vlan_protocol = ntohs((uint16_t) number_in(data, IFLA_VLAN_PROTOCOL));
+        } else if (strcmp(link->kind, "bond") == 0) {
+                link->bond_mode = (uint8_t) number_in(data, IFLA_BOND_MODE);
+                link->bond_active = (int) number_in(data, IFLA_BOND_ACTIVE_SLAVE);
+        }
+        if (port_kind && nla_strcmp(port_kind, "bridge") == 0)
+                link->port_state = (uint8_t) number_in(find_in(linkinfo, IFLA_INFO_SLAVE_DATA), IFLA_BRPORT_STATE);
+}
+
 int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret)
 {
         const struct ifinfomsg *info = nlmsg_data(header);
         struct vswitch_link link = { 0 };
         struct nlattr *attribute;
+        bool elsewhere = false;
         int remaining;
 
         if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK)
@@ -30,7 +73,6 @@ int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret)
 
         nlmsg_for_each_attr(attribute, header, sizeof(*info), remaining)
         {
-                const struct nlattr *kind;
                 struct rtnl_link_stats64 stats = { 0 };
 
                 switch (nla_type(attribute)) {
@@ -54,9 +96,14 @@ int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret)
                                 link.carrier = nla_get_u8(attribute) != 0;
                         break;
                 case IFLA_LINKINFO:
-                        kind = nla_find(nla_data(attribute), nla_len(attribute), IFLA_INFO_KIND);
-                        if (kind)
-                                nla_strlcpy(link.kind, kind, sizeof(link.kind));
+                        parse_linkinfo(attribute, &link);
+                        break;
+                case IFLA_LINK:
+                        if (nla_len(attribute) >= (int) sizeof(uint32_t))
+                                link.lower = (int) nla_get_u32(attribute);
+                        break;
+                case IFLA_LINK_NETNSID:
+                        elsewhere = true;
                         break;
                 case IFLA_STATS64:
                         nla_memcpy(&stats, attribute, sizeof(stats));
@@ -66,6 +113,8 @@ int vswitch_link_parse(const struct nlmsghdr *header, struct vswitch_link *ret)
                         break;
                 }
         }
+        if (elsewhere)
+                link.lower = 0;
 
         *ret = link;
         return 0;

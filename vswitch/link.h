@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Network devices as the kernel lists them (RTM_GETLINK without VF information, which is long and slow). */
+/* Network devices as the kernel lists them (RTM_GETLINK without VF information, which is long and slow), with what
+ * tells which of them stands on which. */
 
 #include "mac.h"
 #include "netlink.h"
@@ -10,6 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* BOND_MODE_ACTIVEBACKUP of linux/if_bonding.h; every other mode uses several members at a time. */
+#define VSWITCH_LINK_BOND_ACTIVE_BACKUP 1
 
 struct vswitch_link {
         int ifindex;
@@ -21,6 +25,14 @@ struct vswitch_link {
         bool up;                   /* IFF_UP: set by the administrator */
         bool carrier;              /* IFLA_CARRIER, which changes at once; operstate can lag by 0.9 s */
         uint64_t received_packets; /* IFLA_STATS64; on a tap these are the frames that the guest sent */
+
+        int lower;     /* IFLA_LINK: what a VLAN device stands on (a veth's is its peer); 0 when there is none, or
+                                 * when it is in another network namespace */
+        uint16_t vlan; /* of a VLAN device (kind "vlan") */
+        uint16_t vlan_protocol; /* ... in host order: 0x8100 or 0x88a8 */
+        uint8_t bond_mode;      /* of a bond: BOND_MODE_... of linux/if_bonding.h */
+        int bond_active;        /* ... and its active member, 0 while it has none or knows no such thing */
+        uint8_t port_state;     /* of a bridge's port: BR_STATE_... of linux/if_bridge.h */
 
         /* Set by vswitch_link_parse() for an AF_BRIDGE message: it is about the device as a bridge port. It has no
          * kind and no counters, and as RTM_DELLINK it says that the port left the bridge, not that the device
