@@ -99,6 +99,7 @@ struct failover_facts {
         uint64_t lease_until;         /* LEASED: when it ends if the guest does not come */
         bool touched;                 /* something of the VF was changed since it was claimed */
         enum failover_known prepared; /* the VF is bound to vfio-pci and has every attribute but the MAC */
+        bool settable_in_use;         /* what it lacks of them can be set while the guest drives it */
         enum failover_known attached; /* the guest's QEMU has it as a device */
         uint64_t attached_since;
         enum failover_known vectors; /* the guest's VF driver is up */
@@ -174,7 +175,7 @@ enum failover_action {
         FAILOVER_ANNOUNCE,
         /* Steps: at most one, always last */
         FAILOVER_CLAIM_VF,
-        FAILOVER_PREPARE_VF, /* bind to vfio-pci and program all but the MAC */
+        FAILOVER_PREPARE_VF, /* bind to vfio-pci and program all but the MAC; only program it when it is attached */
         FAILOVER_ATTACH_VF,
         FAILOVER_DETACH_VF,  /* ask the guest to let go */
         FAILOVER_RESTORE_VF, /* reset, settings from before the claim */

@@ -41,6 +41,8 @@ static const struct {
                                            "may have them" },
         [FAILOVER_REASON_BAD_POLICY] = { "bad-policy", "the NIC's policy in the guest's XML cannot be read",
                                          "see the daemon's log for the place of the mistake" },
+        [FAILOVER_REASON_WEIGHT_ZERO] = { "weight-zero", "the NIC's policy gives it no VF (weight 0)",
+                                          "give it a weight from 1 to 100" },
         [FAILOVER_REASON_POLICY_NOT_ON_VF] = { "policy-not-on-vf",
                                                "the card cannot hold a VF to what the NIC's policy says",
                                                "see the daemon's log for what it refuses; drop that from the policy, "

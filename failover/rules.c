@@ -55,11 +55,14 @@ static bool view_runs_here(const struct view *view)
 
 static const struct failover_tables tables_none = { .pin = FAILOVER_PIN_NONE };
 
+/* A MAC that two guests have is pinned to neither of them: learning follows whoever speaks, as without us. */
 static struct failover_tables tables_synthetic(const struct view *view)
 {
+        bool pinned = view->facts->tap_present && view->facts->obstacle != FAILOVER_REASON_DUPLICATE_MAC;
+
         return (struct failover_tables){
                 .uplink_filter = view->facts->uplink_present,
-                .pin = view->facts->tap_present ? FAILOVER_PIN_TAP : FAILOVER_PIN_NONE,
+                .pin = pinned ? FAILOVER_PIN_TAP : FAILOVER_PIN_NONE,
         };
 }
 
@@ -121,6 +124,13 @@ static void decision_step(const struct view *view, struct failover_decision *dec
 {
         if (view->facts->call == FAILOVER_CALL_NONE)
                 decision_add(decision, action);
+}
+
+/* The VF is in the guest and not programmed as it should be: what the guest may do has changed. */
+static void step_program(const struct view *view, struct failover_decision *decision)
+{
+        if (view_has_claim(view) && view->facts->attached == FAILOVER_YES && view->facts->prepared == FAILOVER_NO)
+                decision_step(view, decision, FAILOVER_PREPARE_VF);
 }
 
 /* The VF is not in the guest any more (or never was): settings from before, then the claim goes. */
@@ -228,6 +238,7 @@ static bool when_incoming(const struct view *view)
 static void then_incoming(const struct view *view, struct failover_decision *decision)
 {
         decision->reason = FAILOVER_REASON_GUEST_ARRIVING;
+        step_program(view, decision);
 }
 
 static bool when_loaded(const struct view *view)
@@ -242,6 +253,7 @@ static void then_loaded(const struct view *view, struct failover_decision *decis
         decision->tables = brings_vf ? tables_offering(view) : tables_synthetic(view);
         decision->reason = FAILOVER_REASON_GUEST_ARRIVING;
         decision->watch_vectors = brings_vf;
+        step_program(view, decision);
 }
 
 static bool when_handed_over(const struct view *view)
@@ -307,9 +319,17 @@ static void then_leaving_gone(const struct view *view, struct failover_decision 
         decision->watch_vectors = true; /* a cancelled migration brings the VF back without asking us */
 }
 
+/* Some drivers reset a VF whose VLAN, trust or spoof check is changed. So the guest lets go of it first and gets it back
+ * as it should be. What a guest that refuses may do is not for the guest to decide: then it is changed under it. */
+static bool must_let_go(const struct view *view)
+{
+        return view->facts->prepared == FAILOVER_NO && !view->facts->settable_in_use && !view->facts->outgoing &&
+               view->facts->guest == FAILOVER_GUEST_RUNNING && view->now >= view->facts->unplug_refused_until;
+}
+
 static bool when_on_vf(const struct view *view)
 {
-        return has_vf(view) && view_vectors_seen(view) &&
+        return has_vf(view) && view_vectors_seen(view) && !must_let_go(view) &&
                (view->wants_vf || view->facts->outgoing || view->facts->guest == FAILOVER_GUEST_PAUSED ||
                 view->now < view->facts->unplug_refused_until);
 }
@@ -324,6 +344,8 @@ static void then_on_vf(const struct view *view, struct failover_decision *decisi
                 decision->reason = FAILOVER_REASON_UNPLUG_REFUSED;
                 decision_wait_until(decision, view->facts->unplug_refused_until);
         }
+        if (view->facts->settable_in_use || view->now < view->facts->unplug_refused_until)
+                step_program(view, decision);
         if (view->facts->outgoing || !view->wants_vf || view->now >= confirmed)
                 return;
         decision->watch_tap = true;
@@ -341,6 +363,8 @@ static void then_withdrawing(const struct view *view, struct failover_decision *
 {
         decision->tables = tables_withdrawing(view);
         decision->watch_vectors = true;
+        if (view->wants_vf)
+                decision->reason = FAILOVER_REASON_MOVING;
         step_ask_to_unplug(view, decision);
 }
 
@@ -364,6 +388,7 @@ static void then_offering(const struct view *view, struct failover_decision *dec
         decision->tables = tables_offering(view);
         decision->reason = FAILOVER_REASON_MOVING;
         decision->watch_vectors = true;
+        step_program(view, decision);
         if (facts->guest == FAILOVER_GUEST_PAUSED || facts->call != FAILOVER_CALL_NONE)
                 return;
         if (view->now < until)
@@ -515,7 +540,9 @@ static enum failover_reason find_reason(const struct failover_facts *facts, cons
 {
         if (facts->obstacle != FAILOVER_REASON_NONE)
                 return facts->obstacle;
-        if (!policy->want_vf || facts->held)
+        if (!policy->want_vf)
+                return FAILOVER_REASON_WEIGHT_ZERO;
+        if (facts->held)
                 return FAILOVER_REASON_HELD;
         if (!facts->uplink_present)
                 return FAILOVER_REASON_NO_UPLINK;
@@ -616,6 +643,9 @@ void failover_decide(const struct failover_facts *facts, const struct failover_p
         ret->actions_count = 0;
         if (!rule->keeps_tables && !facts->tables_of_another)
                 emit_tables(facts, ret);
+        else if (!rule->keeps_tables && view_runs_here(&view) && facts->obstacle == FAILOVER_REASON_DUPLICATE_MAC &&
+                 facts->pin == FAILOVER_PIN_TAP)
+                decision_add(ret, FAILOVER_UNPIN); /* its own from before: nobody else would find it */
         if (facts->announce_wanted &&
             (ret->situation == FAILOVER_SITUATION_ARRIVING || (view_runs_here(&view) && !rule->keeps_tables)))
                 decision_add(ret, FAILOVER_ANNOUNCE);

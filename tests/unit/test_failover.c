@@ -457,6 +457,137 @@ START_TEST(every_obstacle_keeps_the_nic_synthetic_and_is_the_reason)
 }
 END_TEST
 
+START_TEST(a_changed_policy_is_programmed_after_the_guest_has_let_go)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.prepared = FAILOVER_NO;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_MOVING);
+        ck_assert_int_eq(facts.prepared, FAILOVER_NO);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
+        /* Its driver is gone: nobody is disturbed any more. */
+        facts.vectors = FAILOVER_NO;
+        facts.vectors_since = now;
+        decision = settle(&facts);
+        ck_assert_int_eq(facts.prepared, FAILOVER_YES);
+        /* Then the device goes, as it was asked to, and comes back. */
+        facts.attached = FAILOVER_NO;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_OFFERING);
+        ck_assert_int_eq(facts.attached, FAILOVER_YES);
+        facts.vectors = FAILOVER_YES;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_CLAIMED);
+}
+END_TEST
+
+START_TEST(a_rate_is_changed_in_use)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.prepared = FAILOVER_NO;
+        facts.settable_in_use = true;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        EXPECT_ACTIONS(&decision, FAILOVER_PREPARE_VF);
+        facts.call = FAILOVER_CALL_PREPARE;
+        decision = decide(&facts);
+        ck_assert_uint_eq(decision.actions_count, 0);
+}
+END_TEST
+
+START_TEST(a_guest_that_keeps_its_vf_is_held_to_the_policy_all_the_same)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.prepared = FAILOVER_NO;
+        facts.failure = FAILOVER_REASON_UNPLUG_REFUSED;
+        facts.back_off_until = facts.unplug_refused_until = now + SECOND;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_UNPLUG_REFUSED);
+        EXPECT_ACTIONS(&decision, FAILOVER_PREPARE_VF);
+}
+END_TEST
+
+START_TEST(a_vf_in_use_is_not_reprogrammed_while_the_guest_cannot_answer)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.prepared = FAILOVER_NO;
+        facts.guest = _i ? FAILOVER_GUEST_PAUSED : FAILOVER_GUEST_RUNNING;
+        facts.outgoing = !_i;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert_uint_eq(decision.actions_count, 0);
+}
+END_TEST
+
+START_TEST(a_vf_that_arrives_is_programmed_before_the_guest_runs)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.claim = FAILOVER_CLAIM_LEASED;
+        facts.lease_until = now + 60 * SECOND;
+        facts.vectors = FAILOVER_NO;
+        facts.vf_filter = FAILOVER_NO;
+        facts.multicast_router = FAILOVER_NO;
+        facts.pin = FAILOVER_PIN_NONE;
+        facts.guest = _i ? FAILOVER_GUEST_LOADED : FAILOVER_GUEST_INCOMING;
+        facts.prepared = FAILOVER_NO;
+        decision = decide(&facts);
+        ck_assert_uint_ge(decision.actions_count, 1);
+        ck_assert_int_eq(decision.actions[decision.actions_count - 1], FAILOVER_PREPARE_VF);
+}
+END_TEST
+
+START_TEST(a_mac_of_two_guests_is_pinned_to_neither)
+{
+        struct failover_facts facts = facts_synthetic();
+        struct failover_decision decision;
+
+        facts.obstacle = FAILOVER_REASON_DUPLICATE_MAC;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_UNPIN);
+        decision = settle(&facts);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_NONE);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_DUPLICATE_MAC);
+
+        /* The one that does not own the filter takes its own pin away, and touches nothing else. */
+        facts = facts_synthetic();
+        facts.obstacle = FAILOVER_REASON_DUPLICATE_MAC;
+        facts.tables_of_another = true;
+        facts.uplink_filter = FAILOVER_NO;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_UNPIN);
+        facts.pin = FAILOVER_PIN_UPLINK;
+        decision = decide(&facts);
+        ck_assert_uint_eq(decision.actions_count, 0);
+}
+END_TEST
+
+START_TEST(weight_zero_takes_the_vf_away)
+{
+        struct failover_policy no_vf = policy;
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        no_vf.want_vf = false;
+        failover_decide(&facts, &no_vf, now, &decision);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_WEIGHT_ZERO);
+}
+END_TEST
+
 /* ---- every combination ---- */
 
 /* ck_assert writes to a pipe every time, which is too slow for millions of them. */
@@ -527,6 +658,11 @@ static void check_invariants(const struct failover_facts *facts, const struct fa
             facts->guest == FAILOVER_GUEST_ABSENT)
                 REQUIRE(!decision->tables.vf_filter && !decision->tables.uplink_filter &&
                         decision->tables.pin == FAILOVER_PIN_NONE);
+        /* A VF is never programmed anew under a guest that drives it and would let it go. */
+        if (decision_has(decision, FAILOVER_PREPARE_VF) && facts->vectors == FAILOVER_YES &&
+            facts->attached == FAILOVER_YES)
+                REQUIRE(facts->settable_in_use || now < facts->unplug_refused_until ||
+                        facts->guest != FAILOVER_GUEST_RUNNING);
         /* A running guest is reached on the path that it listens to. */
         if (facts->guest == FAILOVER_GUEST_RUNNING && !keeps && facts->vectors != FAILOVER_UNKNOWN &&
             (facts->vectors == FAILOVER_NO || (facts->claim != FAILOVER_CLAIM_NONE && facts->attached == FAILOVER_YES)))
@@ -555,7 +691,7 @@ START_TEST(every_combination_of_facts_keeps_the_invariants)
                                                 for (int calling = 0; calling < 2; calling++)
                                                         FOR_EACH (facts.pin, FAILOVER_PIN_UNKNOWN, FAILOVER_PIN_UPLINK)
                                                                 FOR_EACH (facts.vf_filter, FAILOVER_NO, FAILOVER_YES)
-                                                                        for (unsigned bits = 0; bits < 1u << 7;
+                                                                        for (unsigned bits = 0; bits < 1u << 8;
                                                                              bits++) {
                                                                                 facts.call =
                                                                                         calling ? FAILOVER_CALL_ATTACH
@@ -571,6 +707,7 @@ START_TEST(every_combination_of_facts_keeps_the_invariants)
                                                                                                           ? FAILOVER_YES
                                                                                                           : FAILOVER_NO;
                                                                                 facts.announce_wanted = bits & 64;
+                                                                                facts.settable_in_use = bits & 128;
                                                                                 failover_decide(&facts, &policy, now,
                                                                                                 &decision);
                                                                                 check_invariants(&facts, &decision);
@@ -599,6 +736,13 @@ int main(void)
         tcase_add_loop_test(walks, steering_other_than_both_keeps_the_uplink_filter_away_from_a_driven_vf, 0, 4);
         tcase_add_loop_test(walks, every_obstacle_keeps_the_nic_synthetic_and_is_the_reason, FAILOVER_REASON_NO_TEAMING,
                             FAILOVER_REASON_NO_SRIOV + 1);
+        tcase_add_test(walks, a_changed_policy_is_programmed_after_the_guest_has_let_go);
+        tcase_add_test(walks, a_rate_is_changed_in_use);
+        tcase_add_test(walks, a_guest_that_keeps_its_vf_is_held_to_the_policy_all_the_same);
+        tcase_add_loop_test(walks, a_vf_in_use_is_not_reprogrammed_while_the_guest_cannot_answer, 0, 2);
+        tcase_add_loop_test(walks, a_vf_that_arrives_is_programmed_before_the_guest_runs, 0, 2);
+        tcase_add_test(walks, a_mac_of_two_guests_is_pinned_to_neither);
+        tcase_add_test(walks, weight_zero_takes_the_vf_away);
         suite_add_tcase(suite, walks);
         tcase_set_timeout(all, 120);
         tcase_add_loop_test(all, every_combination_of_facts_keeps_the_invariants, 0, FAILOVER_STEERING_COUNT);
