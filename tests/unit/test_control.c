@@ -53,7 +53,7 @@ START_TEST(objects_are_shown)
         ck_assert_int_eq(client_objects(client, 5 * SECOND, &root, NULL), 0);
         ck_assert_int_eq(json_integer_value(json_object_get(root, "version")), 1);
         ck_assert_str_eq(text(json_object_get(root, "daemon"), "version"), "0.1.0");
-        ck_assert_uint_eq(json_array_size(json_object_get(root, "switches")), 2);
+        ck_assert_uint_eq(json_array_size(json_object_get(root, "switches")), 3);
         ck_assert_str_eq(text(json_array_get(json_object_get(root, "switches"), 1), "name"), "lab net");
         ck_assert_uint_eq(json_array_size(json_object_get(root, "nics")), 4);
         nic = json_array_get(json_object_get(root, "nics"), 0);
@@ -66,6 +66,138 @@ START_TEST(objects_are_shown)
         vf = json_array_get(json_object_get(pf, "vfs"), 2);
         ck_assert_str_eq(text(vf, "owner"), "in use by process 4711");
         ck_assert_int_eq(json_integer_value(json_object_get(vf, "vectors")), 3);
+        model_stop(&server);
+}
+END_TEST
+
+static json_int_t number(const json_t *object, const char *key)
+{
+        ck_assert_msg(json_is_integer(json_object_get(object, key)), "no number %s", key);
+        return json_integer_value(json_object_get(object, key));
+}
+
+/* What a driver does not report is not there, rather than 0. */
+START_TEST(what_is_unknown_is_not_shown)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        _cleanup_json_ json_t *root = NULL;
+        const json_t *pf, *vfs, *attributes, *statistics, *nics, *policy;
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_objects(client, 5 * SECOND, &root, NULL), 0);
+        pf = json_array_get(json_object_get(root, "pfs"), 0);
+        ck_assert_str_eq(text(pf, "steering_source"), "probed 2026-01-01");
+        ck_assert_int_eq(number(pf, "filter_capacity"), 14);
+        ck_assert_uint_eq(json_array_size(json_object_get(pf, "can_set")), 3);
+        ck_assert_str_eq(json_string_value(json_array_get(json_object_get(pf, "can_set"), 1)), "VLAN");
+        ck_assert_uint_eq(json_array_size(json_object_get(pf, "cannot_set")), 1);
+        ck_assert_str_eq(json_string_value(json_array_get(json_object_get(pf, "refusals"), 0)),
+                         "link state: Operation not supported");
+        vfs = json_object_get(pf, "vfs");
+        attributes = json_object_get(json_array_get(vfs, 0), "attributes");
+        statistics = json_object_get(json_array_get(vfs, 0), "statistics");
+        ck_assert_int_eq(number(attributes, "vlan"), 30);
+        ck_assert_str_eq(text(attributes, "vlan_protocol"), "802.1Q");
+        ck_assert_str_eq(text(attributes, "link_state"), "auto");
+        ck_assert(json_is_false(json_object_get(attributes, "trust")));
+        ck_assert_ptr_null(json_object_get(attributes, "query_rss"));
+        ck_assert_int_eq(number(statistics, "received_dropped"), 3);
+        ck_assert_int_eq(number(statistics, "sent_dropped"), 0);
+        attributes = json_object_get(json_array_get(vfs, 1), "attributes");
+        ck_assert_str_eq(text(attributes, "vlan_protocol"), "802.1ad");
+        ck_assert_ptr_null(json_object_get(attributes, "trust"));
+        ck_assert_ptr_null(json_object_get(json_array_get(vfs, 1), "statistics"));
+        ck_assert_ptr_null(json_object_get(json_array_get(vfs, 2), "attributes"));
+
+        nics = json_object_get(root, "nics");
+        policy = json_object_get(json_array_get(nics, 0), "policy");
+        ck_assert_int_eq(number(policy, "weight"), 50);
+        ck_assert_str_eq(text(policy, "spoof_check"), "yes");
+        ck_assert(json_is_false(json_object_get(policy, "prefer_vf")));
+        ck_assert_uint_eq(json_object_size(json_object_get(json_array_get(nics, 1), "policy")), 0);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(switches_show_their_neighbours)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        _cleanup_json_ json_t *root = NULL;
+        const json_t *switches, *neighbour;
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_objects(client, 5 * SECOND, &root, NULL), 0);
+        switches = json_object_get(root, "switches");
+        ck_assert(json_is_true(json_object_get(json_array_get(switches, 0), "filters_vlans")));
+        ck_assert_str_eq(json_string_value(json_array_get(json_object_get(json_array_get(switches, 0), "pfs"), 0)),
+                         "enp1s0");
+        ck_assert_uint_eq(json_array_size(json_object_get(json_array_get(switches, 0), "neighbours")), 4);
+        neighbour = json_array_get(json_object_get(json_array_get(switches, 0), "neighbours"), 2);
+        ck_assert_str_eq(text(neighbour, "mac"), "02:42:ac:11:00:02");
+        ck_assert_int_eq(number(neighbour, "vlan"), 30);
+        ck_assert_str_eq(text(neighbour, "state"), "left-out");
+        ck_assert_uint_eq(json_array_size(json_object_get(json_array_get(switches, 1), "pfs")), 0);
+        ck_assert_str_eq(text(json_array_get(switches, 2), "obstacle"), "uplink-in-lag");
+        ck_assert_str_eq(text(json_array_get(switches, 2), "remedy"), "use mode active-backup");
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(the_number_of_vfs_is_set)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        struct vswitch_error error = {};
+
+        /* Answered at its end, also when that fails; others are served meanwhile. */
+        start(&(struct model_options){ .set_vfs_msec = 100, .vfs_fail = _i });
+        client = connected();
+        ck_assert_int_eq(client_pf_set_vfs(client, "enp1s0", 4, true, 5 * SECOND, &error), _i ? -EIO : 0);
+        ck_assert_str_eq(error.text, _i ? "igb made 2 VFs of 4; see dmesg" : "");
+        ck_assert_str_eq(server.seen->last_set_vfs, "enp1s0 4 keep");
+        ck_assert_uint_eq(server.seen->last_uid, getuid());
+        ck_assert_int_eq(client_pf_set_vfs(client, "enp1s0", 0, false, SECOND, &error), -EBUSY);
+        ck_assert_ptr_nonnull(strstr(error.text, "g1/ua-net0"));
+        ck_assert_int_eq(client_pf_set_vfs(client, "eth9", 1, false, SECOND, &error), -ENOENT);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(the_daemon_ends_while_vfs_are_made)
+{
+        struct vswitch_error error = {};
+        struct client *client;
+
+        start(&(struct model_options){ .set_vfs_msec = 60000 });
+        client = connected();
+        ck_assert_int_eq(client_pf_set_vfs(client, "enp1s0", 4, false, SECOND / 5, &error), -ETIMEDOUT);
+        client_free(client);
+        /* The model's answer comes after the server's end: see serve(). */
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(reserved_vfs_are_given_back_with_the_connection)
+{
+        char addresses[2][PF_ADDRESS_SIZE];
+        struct vswitch_error error = {};
+        struct client *client;
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_pf_reserve(client, "enp1s0", 2, SECOND, addresses, NULL), 0);
+        ck_assert_str_eq(addresses[0], "0000:01:10.2");
+        ck_assert_str_eq(addresses[1], "0000:01:10.4");
+        ck_assert_uint_eq(server.seen->reserved, 2);
+        ck_assert_int_eq(client_pf_reserve(client, "enp1s0", 3, SECOND, NULL, &error), -EBUSY);
+        ck_assert_str_eq(error.text, "enp1s0 has only 2 free VFs");
+        ck_assert_int_eq(client_pf_reserve(client, "enp1s0", 0, SECOND, NULL, &error), -EINVAL);
+        ck_assert_int_eq(client_pf_reserve(client, "enp1s0", 1000000, SECOND, NULL, &error), -EINVAL);
+        ck_assert_int_eq(client_pf_reload(client, "enp1s0", SECOND, NULL), 0);
+        ck_assert_uint_eq(server.seen->reloaded, 1);
+        client_free(client);
+        ck_assert(model_wait_until(server.seen->reserved == 0));
         model_stop(&server);
 }
 END_TEST
@@ -292,6 +424,12 @@ START_TEST(others_may_read_but_not_change)
                 if (client_hook(client, "g1", "prepare", "begin", "-", "", SECOND, &(struct client_hook_answer){},
                                 &error) != -EACCES)
                         _exit(5);
+                if (client_pf_set_vfs(client, "enp1s0", 4, false, SECOND, &error) != -EACCES)
+                        _exit(6);
+                if (client_pf_reserve(client, "enp1s0", 1, SECOND, NULL, &error) != -EACCES)
+                        _exit(7);
+                if (client_pf_reload(client, "enp1s0", SECOND, &error) != -EACCES)
+                        _exit(8);
                 json_decref(root);
                 client_free(client);
                 _exit(0);
@@ -300,6 +438,8 @@ START_TEST(others_may_read_but_not_change)
         ck_assert_int_eq(result, 0);
         ck_assert_uint_eq(server.seen->released, 0);
         ck_assert_uint_eq(server.seen->hooks, 0);
+        ck_assert_uint_eq(server.seen->reserved + server.seen->reloaded, 0);
+        ck_assert_str_eq(server.seen->last_set_vfs, "");
 
         /* And who cannot open the socket is told why. */
         chmod(server.socket, 0600);
@@ -529,6 +669,11 @@ int main(void)
 
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, objects_are_shown);
+        tcase_add_test(tests, what_is_unknown_is_not_shown);
+        tcase_add_test(tests, switches_show_their_neighbours);
+        tcase_add_loop_test(tests, the_number_of_vfs_is_set, 0, 2);
+        tcase_add_test(tests, the_daemon_ends_while_vfs_are_made);
+        tcase_add_test(tests, reserved_vfs_are_given_back_with_the_connection);
         tcase_add_test(tests, many_objects_are_shown);
         tcase_add_test(tests, one_nic_is_shown);
         tcase_add_test(tests, changes_reach_the_model);

@@ -45,6 +45,10 @@ struct model {
         control_hook_reply reply;
         void *reply_tokens[8]; /* of calls that were not answered */
         size_t replies_count;
+        control_done done; /* of the SetVfs that is under way, or NULL */
+        void *done_token;
+        sd_event_source *done_timer;
+        uint64_t reserve_connection;
 };
 
 static struct model model; /* of the server's process */
@@ -64,12 +68,24 @@ static void status(void *m, struct control_status *ret)
 
 static int switches(void *m, int (*each)(const struct control_switch *, void *), void *userdata)
 {
+        static const char *const pfs[] = { "enp1s0", NULL };
+        static const struct control_neighbour neighbours[] = {
+                { "52:54:00:00:00:02", "vnet1", 0, "guest", "listed" },
+                { "52:54:00:00:00:03", "vnet2", 0, "guest", "foreign" },
+                { "02:42:ac:11:00:02", "veth0", 30, "learned", "left-out" },
+                { "52:54:00:aa:00:01", "br0", 0, "local", "listed" },
+        };
         int r = each(&(struct control_switch){ .name = "br0",
                                                .driver = "bridge",
                                                .device = "br0",
                                                .uplink = "enp1s0",
                                                .usable = true,
-                                               .reason = "" },
+                                               .reason = "",
+                                               .iov = true,
+                                               .filters_vlans = true,
+                                               .pfs = pfs,
+                                               .neighbours = neighbours,
+                                               .neighbours_count = 4 },
                      userdata);
 
         return r
@@ -79,17 +95,48 @@ static int switches(void *m, int (*each)(const struct control_switch *, void *),
                                                          .uplink = "",
                                                          .usable = false,
                                                          .reason = "the bridge br7 does not exist" },
+                               userdata)
+                       ?: each(&(struct control_switch){ .name = "storage",
+                                                         .driver = "bridge",
+                                                         .device = "br9",
+                                                         .uplink = "bond0",
+                                                         .usable = true,
+                                                         .iov = true,
+                                                         .obstacle = "uplink-in-lag",
+                                                         .obstacle_sentence = "the uplink is a balancing bond",
+                                                         .remedy = "use mode active-backup" },
                                userdata);
 }
 
 static int pfs(void *m, int (*each)(const struct control_pf *, void *), void *userdata)
 {
+        static const struct pf_vf_attributes in_use = {
+                .valid = PF_VF_MAC | PF_VF_VLAN | PF_VF_SPOOF_CHECK | PF_VF_TRUST | PF_VF_LINK_STATE | PF_VF_RATE,
+                .vlan = 30,
+                .qos = 2,
+                .vlan_protocol = 0x8100,
+                .spoof_check = true,
+                .max_rate = 1000,
+        };
+        static const struct pf_vf_attributes unused = { .valid = PF_VF_MAC | PF_VF_VLAN | PF_VF_SPOOF_CHECK,
+                                                        .vlan_protocol = 0x88a8 };
+        static const struct pf_vf_statistics statistics = {
+                .received_packets = 1200,
+                .received_bytes = 1800000,
+                .received_dropped = 3,
+                .sent_packets = 800,
+                .sent_bytes = 64000,
+                .multicast = 12,
+                .broadcast = 4,
+        };
         static const struct control_vf vfs[] = {
-                { 0, "0000:01:10.0", "claimed", "vfio-pci", "52:54:00:00:00:01", "g1/ua-net0", 3, NULL, NULL },
-                { 1, "0000:01:10.2", "free", "igbvf", "", "", 0, NULL, NULL },
+                { 0, "0000:01:10.0", "claimed", "vfio-pci", "52:54:00:00:00:01", "g1/ua-net0", 3, &in_use,
+                  &statistics },
+                { 1, "0000:01:10.2", "free", "igbvf", "", "", 0, &unused, NULL },
                 { 2, "0000:01:10.4", "foreign", "vfio-pci", "", "in use by process 4711", 3, NULL, NULL },
         };
         static const char *const filters[] = { "52:54:00:00:00:02", "52:54:00:00:00:03", NULL };
+        static const char *const refusals[] = { "link state: Operation not supported", NULL };
 
         return each(&(struct control_pf){ .name = "enp1s0",
                                           .switch_name = "br0",
@@ -99,6 +146,14 @@ static int pfs(void *m, int (*each)(const struct control_pf *, void *), void *us
                                           .carrier = true,
                                           .total_vfs = 7,
                                           .steering = "both",
+                                          .steering_source = "probed 2026-01-01",
+                                          .port = "enp1s0",
+                                          .active = true,
+                                          .firmware = "3.16, 0x800004ff",
+                                          .filter_capacity = 14,
+                                          .can_set = PF_VF_MAC | PF_VF_VLAN | PF_VF_SPOOF_CHECK,
+                                          .cannot_set = PF_VF_LINK_STATE,
+                                          .refusals = refusals,
                                           .uplink_filters = filters,
                                           .vfs = vfs,
                                           .vfs_count = 3 },
@@ -107,6 +162,12 @@ static int pfs(void *m, int (*each)(const struct control_pf *, void *), void *us
 
 static int show_nic(const struct model_nic *nic, int (*each)(const struct control_nic *, void *), void *userdata)
 {
+        static const struct port_policy policy = { .weight = 50,
+                                                   .vlan = 30,
+                                                   .qos = 2,
+                                                   .vlan_protocol = 0x8100,
+                                                   .spoof_check = PORT_POLICY_YES,
+                                                   .max_rate = 1000 };
         bool moving = nic->move != NULL;
         struct control_nic view = {
                 .uuid = nic->uuid,
@@ -129,6 +190,8 @@ static int show_nic(const struct model_nic *nic, int (*each)(const struct contro
                 .since_usec = STARTED_USEC + 60000000,
                 .deadline_usec = moving ? STARTED_USEC + 120000000 : 0,
                 .held = nic->hold != CONTROL_HOLD_NONE,
+                .vlan = nic == model.nics ? 30 : 0,
+                .policy = nic == model.nics ? &policy : NULL,
         };
 
         if (moving) {
@@ -254,11 +317,62 @@ static int nic_release(void *m, const char *uuid, const char *alias, enum contro
         return move(nic, false);
 }
 
+static int on_vfs_set(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        control_done done = model.done;
+
+        model.done = NULL;
+        if (model.options.vfs_fail)
+                done(-EIO, "igb made 2 VFs of 4; see dmesg", model.done_token);
+        else
+                done(0, NULL, model.done_token);
+        return 0;
+}
+
+static int pf_set_vfs(void *m, const char *pf, unsigned count, bool keep, const struct control_caller *caller,
+                      control_done done, void *token, struct vswitch_error *error)
+{
+        uint64_t now;
+
+        note_caller(caller);
+        if (count == 0)
+                return vswitch_error_set(error, -EBUSY, "VF 0 of %s is in use by g1/ua-net0: release it first", pf);
+        snprintf(model.seen->last_set_vfs, sizeof(model.seen->last_set_vfs), "%s %u%s", pf, count, keep ? " keep" : "");
+        model.done = done;
+        model.done_token = token;
+        sd_event_now(model.loop, CLOCK_MONOTONIC, &now);
+        model.done_timer = sd_event_source_disable_unref(model.done_timer);
+        return sd_event_add_time(model.loop, &model.done_timer, CLOCK_MONOTONIC,
+                                 now + model.options.set_vfs_msec * 1000, 1000, on_vfs_set, NULL);
+}
+
+static int pf_reserve(void *m, const char *pf, unsigned count, const struct control_caller *caller,
+                      char (*ret_addresses)[PF_ADDRESS_SIZE], struct vswitch_error *error)
+{
+        note_caller(caller);
+        if (count > 2)
+                return vswitch_error_set(error, -EBUSY, "%s has only 2 free VFs", pf);
+        for (unsigned i = 0; i < count; i++)
+                snprintf(ret_addresses[i], PF_ADDRESS_SIZE, "0000:01:10.%u", 2 * i + 2);
+        model.seen->reserved = count;
+        model.reserve_connection = caller->connection;
+        return 0;
+}
+
+static int pf_reload(void *m, const char *pf, const struct control_caller *caller, struct vswitch_error *error)
+{
+        note_caller(caller);
+        model.seen->reloaded++;
+        return 0;
+}
+
 static void caller_gone(void *m, uint64_t connection)
 {
         for (size_t i = 0; i < model.nics_count; i++)
                 if (model.nics[i].hold == CONTROL_HOLD_CONNECTION && model.nics[i].hold_connection == connection)
                         model.nics[i].hold = CONTROL_HOLD_NONE;
+        if (model.reserve_connection == connection)
+                model.seen->reserved = 0;
         count_held();
         model.seen->gone++;
 }
@@ -319,6 +433,9 @@ static const struct control_provider provider = {
         .nics = nics,
         .nic_acquire = nic_acquire,
         .nic_release = nic_release,
+        .pf_set_vfs = pf_set_vfs,
+        .pf_reserve = pf_reserve,
+        .pf_reload = pf_reload,
         .caller_gone = caller_gone,
         .hook = hook,
 };
@@ -380,10 +497,13 @@ static int serve(const struct model_server *server, const struct model_options *
                 sd_event_source_disable_unref(model.nics[i].move);
         sd_event_source_disable_unref(model.hook_timer);
         sd_event_source_disable_unref(model.chatter);
+        sd_event_source_disable_unref(model.done_timer);
         control_free(model.control);
         /* A model may answer after the server's end. */
         while (model.replies_count > 0)
                 model.reply(model.reply_tokens[--model.replies_count], NULL, NULL);
+        if (model.done)
+                model.done(-ECANCELED, "vswitchd ends", model.done_token);
         sd_event_unref(model.loop);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -26,12 +26,14 @@ enum model_hook {
 
 struct model_options {
         enum model_hook hook;
-        unsigned move_msec;   /* how long a move takes; 0: within the call */
-        bool moves_fail;      /* a move is tried and given up */
-        bool libvirt_lost;    /* no connection to libvirt */
-        bool many_nics;       /* g2 has 200 NICs more */
-        unsigned chatty_msec; /* sends an event that often */
-        const char *group;    /* of the socket */
+        unsigned move_msec;    /* how long a move takes; 0: within the call */
+        bool moves_fail;       /* a move is tried and given up */
+        bool libvirt_lost;     /* no connection to libvirt */
+        bool many_nics;        /* g2 has 200 NICs more */
+        unsigned chatty_msec;  /* sends an event that often */
+        const char *group;     /* of the socket */
+        unsigned set_vfs_msec; /* how long SetVfs takes */
+        bool vfs_fail;         /* ... and it fails in the end */
 };
 
 /* What the model was told, seen from the test. */
@@ -42,6 +44,8 @@ struct model_seen {
         char last_description[64];
         char last_hold[32];
         char last_hook[512];
+        char last_set_vfs[64]; /* "enp1s0 4 keep" */
+        volatile unsigned reserved, reloaded;
 };
 
 struct model_server {
