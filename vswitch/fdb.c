@@ -10,6 +10,9 @@
 #include <netlink/attr.h>
 #include <string.h>
 
+/* The kernel's unit of time towards programs (USER_HZ) is a hundredth of a second on every architecture. */
+#define CLOCK_TICK_USEC 10000
+
 int fdb_parse(const struct nlmsghdr *header, struct fdb_entry *ret)
 {
         const struct ndmsg *neighbour = nlmsg_data(header);
@@ -29,6 +32,8 @@ int fdb_parse(const struct nlmsghdr *header, struct fdb_entry *ret)
 
         nlmsg_for_each_attr(attribute, header, sizeof(*neighbour), remaining)
         {
+                struct nda_cacheinfo times = { 0 };
+
                 switch (nla_type(attribute)) {
                 case NDA_LLADDR:
                         if (nla_len(attribute) != sizeof(entry.mac.bytes))
@@ -43,6 +48,10 @@ int fdb_parse(const struct nlmsghdr *header, struct fdb_entry *ret)
                 case NDA_MASTER:
                         if (nla_len(attribute) >= (int) sizeof(uint32_t))
                                 entry.master = (int) nla_get_u32(attribute);
+                        break;
+                case NDA_CACHEINFO:
+                        nla_memcpy(&times, attribute, sizeof(times));
+                        entry.idle = times.ndm_updated * (uint64_t) CLOCK_TICK_USEC;
                         break;
                 default:
                         break;
@@ -117,20 +126,26 @@ static void forget_entry(void *userdata)
         search->found = false;
 }
 
+int fdb_dump(struct vswitch_netlink *netlink, int bridge_ifindex, vswitch_netlink_handler handler,
+             void (*restart)(void *userdata), void *userdata, struct vswitch_error *error)
+{
+        struct ndmsg neighbour = { .ndm_family = AF_BRIDGE };
+        struct nl_msg *message = vswitch_netlink_message(RTM_GETNEIGH, 0, &neighbour, sizeof(neighbour));
+
+        if (!message)
+                return -ENOMEM;
+        nla_put_u32(message, NDA_MASTER, (uint32_t) bridge_ifindex);
+        return vswitch_netlink_dump(netlink, message, NLM_F_DUMP, handler, restart, userdata, error);
+}
+
 /* The same from a dump of the bridge's whole table. */
 static int find_in_dump(struct vswitch_netlink *netlink, const struct fdb_entry *wanted, struct fdb_entry *ret,
                         struct vswitch_error *error)
 {
-        struct ndmsg neighbour = { .ndm_family = AF_BRIDGE };
-        struct nl_msg *message = vswitch_netlink_message(RTM_GETNEIGH, 0, &neighbour, sizeof(neighbour));
         struct fdb_search search = { .wanted = *wanted };
         int r;
 
-        if (!message)
-                return -ENOMEM;
-        nla_put_u32(message, NDA_MASTER, (uint32_t) wanted->master);
-
-        r = vswitch_netlink_dump(netlink, message, NLM_F_DUMP, search_entry, forget_entry, &search, error);
+        r = fdb_dump(netlink, wanted->master, search_entry, forget_entry, &search, error);
         if (r < 0)
                 return r;
         if (!search.found)

@@ -18,6 +18,9 @@ struct fdb_entry {
         uint16_t vlan;
         uint16_t state; /* NUD_NOARP static, NUD_PERMANENT a local address, else learned */
         uint8_t flags;  /* NTF_* */
+        /* Microseconds since the MAC was last seen as a sender (NDA_CACHEINFO, in hundredths of a second); of a learned
+         * entry only, the kernel does not keep it up to date for others. */
+        uint64_t idle;
 };
 
 /* Decodes RTM_NEWNEIGH / RTM_DELNEIGH. -EBADMSG when it is something else (another family, no MAC). */
@@ -30,6 +33,12 @@ int fdb_get(struct vswitch_netlink *netlink, int bridge_ifindex, const struct vs
 /* Writes or deletes the entry: `mac`, `vlan`, `ifindex`, `state` and `flags` are used. */
 int fdb_replace(struct vswitch_netlink *netlink, const struct fdb_entry *entry, struct vswitch_error *error);
 int fdb_delete(struct vswitch_netlink *netlink, const struct fdb_entry *entry, struct vswitch_error *error);
+
+/* Calls `handler` with every entry of bridge `bridge_ifindex`, as messages for fdb_parse(); the own lists of its ports
+ * come along (fdb_entry.master is 0 there). `restart` as for vswitch_netlink_dump(). The kernel walks the table by
+ * position: an entry that goes away meanwhile makes it skip another one, and nothing in the answer says so. */
+int fdb_dump(struct vswitch_netlink *netlink, int bridge_ifindex, vswitch_netlink_handler handler,
+             void (*restart)(void *userdata), void *userdata, struct vswitch_error *error);
 
 /* The unicast MACs in the own list of device `ifindex`; *ret malloc'ed. */
 int fdb_list_own(struct vswitch_netlink *netlink, int ifindex, struct vswitch_mac **ret, size_t *ret_count,
