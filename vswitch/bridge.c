@@ -21,6 +21,7 @@
 #include "cleanup.h"
 #include "copy_rule.h"
 #include "fdb.h"
+#include "guard.h"
 #include "link.h"
 #include "softswitch.h"
 
@@ -227,38 +228,75 @@ static int bridge_unpin(struct softswitch *software_switch, const struct vswitch
         return 0;
 }
 
-/* Which frames of the uplink are the tap's, and with which tag. */
-static int copy_rule_vlans(struct bridge *bridge, struct copy_rule *rule, struct vswitch_error *error)
+static int read_port(struct bridge *bridge, int port_ifindex, struct softswitch_port_vlans *ret,
+                     struct vswitch_error *error)
+{
+        char port[VSWITCH_LINK_TEXT_SIZE];
+        int r = bridge_vlan_read_port(bridge->netlink, port_ifindex, ret, error);
+
+        return r < 0 ? vswitch_error_prefix(error, r, "cannot read the VLANs of %s",
+                                            vswitch_link_describe(port_ifindex, port))
+                     : 0;
+}
+
+static int refuse_non_member(const struct bridge *bridge, int uplink_ifindex, uint16_t vlan,
+                             struct vswitch_error *error)
+{
+        char port[VSWITCH_LINK_TEXT_SIZE];
+
+        return vswitch_error_set(error, -EINVAL, "uplink %s of bridge %s is not a member of VLAN %u",
+                                 vswitch_link_describe(uplink_ifindex, port), bridge->name, vlan);
+}
+
+/* Which frames of the uplink are the MAC's. */
+static int copy_rule_vlans(struct bridge *bridge, uint16_t vlan, struct copy_rule *rule, bool *ret_filters,
+                           struct vswitch_error *error)
 {
         struct bridge_vlan_settings settings;
-        struct bridge_port_vlans tap;
-        struct bridge_port_vlans uplink;
-        char port[VSWITCH_LINK_TEXT_SIZE];
+        int r = read_settings(bridge, &settings, error);
+
+        if (r < 0)
+                return r;
+        if (vlan != 0)
+                rule->vlan_mode = COPY_RULE_TAGGED;
+        else
+                rule->vlan_mode = settings.filtering ? COPY_RULE_UNTAGGED : COPY_RULE_ANY;
+        rule->vlan = vlan;
+        rule->vlan_protocol = settings.protocol;
+        if (ret_filters)
+                *ret_filters = settings.filtering;
+        return 0;
+}
+
+/* The rule goes past the bridge: it must not carry frames between VLANs that the bridge keeps apart. */
+static int check_copy_rule_vlans(struct bridge *bridge, const struct copy_rule *rule, struct vswitch_error *error)
+{
+        struct softswitch_port_vlans tap;
+        struct softswitch_port_vlans uplink;
+        char tap_name[VSWITCH_LINK_TEXT_SIZE];
+        char uplink_name[VSWITCH_LINK_TEXT_SIZE];
+        bool is_untagged;
         int r;
 
-        r = read_settings(bridge, &settings, error);
-        if (r < 0 || !settings.filtering)
+        r = read_port(bridge, rule->tap_ifindex, &tap, error);
+        if (r == 0)
+                r = read_port(bridge, rule->uplink_ifindex, &uplink, error);
+        if (r < 0)
                 return r;
-
-        r = bridge_vlan_read_port(bridge->netlink, rule->tap_ifindex, 0, &tap, error);
-        if (r < 0)
-                return vswitch_error_prefix(error, r, "cannot read the VLANs of %s",
-                                            vswitch_link_describe(rule->tap_ifindex, port));
-        if (tap.pvid == 0 || !tap.pvid_untagged)
+        vswitch_link_describe(rule->tap_ifindex, tap_name);
+        if (tap.pvid == 0 || !softswitch_vlan_test(tap.untagged, tap.pvid))
                 return vswitch_error_set(error, -EOPNOTSUPP, "%s has no access VLAN on bridge %s, which filters VLANs",
-                                         vswitch_link_describe(rule->tap_ifindex, port), bridge->name);
+                                         tap_name, bridge->name);
+        if (!softswitch_vlan_test(uplink.member, tap.pvid))
+                return refuse_non_member(bridge, rule->uplink_ifindex, tap.pvid, error);
 
-        r = bridge_vlan_read_port(bridge->netlink, rule->uplink_ifindex, tap.pvid, &uplink, error);
-        if (r < 0)
-                return vswitch_error_prefix(error, r, "cannot read the VLANs of %s",
-                                            vswitch_link_describe(rule->uplink_ifindex, port));
-        if (!uplink.is_member)
-                return vswitch_error_set(error, -EINVAL, "uplink %s of bridge %s is not a member of VLAN %u",
-                                         vswitch_link_describe(rule->uplink_ifindex, port), bridge->name, tap.pvid);
-
-        rule->vlan_mode = uplink.is_untagged ? COPY_RULE_UNTAGGED : COPY_RULE_TAGGED;
-        rule->vlan = tap.pvid;
-        rule->vlan_protocol = settings.protocol;
+        is_untagged = softswitch_vlan_test(uplink.untagged, tap.pvid);
+        if (rule->vlan != (is_untagged ? 0 : tap.pvid))
+                return vswitch_error_set(error, -EINVAL,
+                                         "frames of %s are in VLAN %u and leave uplink %s %s, not as was said %s",
+                                         tap_name, tap.pvid, vswitch_link_describe(rule->uplink_ifindex, uplink_name),
+                                         is_untagged ? "untagged" : "tagged",
+                                         rule->vlan == 0 ? "untagged" : "with another tag");
         return 0;
 }
 
@@ -274,8 +312,11 @@ static int bridge_copy_add(struct softswitch *software_switch, const struct vswi
         struct copy_rule rule = {
                 .mac = *mac, .uplink_ifindex = uplink_ifindex, .tap_ifindex = tap_ifindex, .mirror = mirror
         };
-        int r = copy_rule_vlans(bridge, &rule, error);
+        bool filters = false;
+        int r = copy_rule_vlans(bridge, vlan, &rule, &filters, error);
 
+        if (r == 0 && filters)
+                r = check_copy_rule_vlans(bridge, &rule, error);
         return r < 0 ? r : copy_rule_add(bridge->netlink, &rule, error);
 }
 
@@ -288,7 +329,11 @@ static int bridge_copy_remove(struct softswitch *software_switch, const struct v
 static int bridge_copy_read(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                             int uplink_ifindex, bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
 {
-        return copy_rule_read(bridge_of(software_switch)->netlink, mac, uplink_ifindex, mirror, ret_tap_ifindex, error);
+        struct bridge *bridge = bridge_of(software_switch);
+        struct copy_rule rule = { .mac = *mac, .uplink_ifindex = uplink_ifindex, .mirror = mirror };
+        int r = copy_rule_vlans(bridge, vlan, &rule, NULL, error);
+
+        return r < 0 ? r : copy_rule_read(bridge->netlink, &rule, ret_tap_ifindex, error);
 }
 
 static int bridge_copy_list(struct softswitch *software_switch, int uplink_ifindex, struct vswitch_mac **ret,
@@ -321,28 +366,76 @@ static int bridge_set_multicast_router(struct softswitch *software_switch, int p
                      : 0;
 }
 
+static int bridge_read_port_vlans(struct softswitch *software_switch, int port_ifindex,
+                                  struct softswitch_port_vlans *ret, struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        struct bridge_vlan_settings settings;
+        int r = read_settings(bridge, &settings, error);
+
+        if (r < 0)
+                return r;
+        *ret = (struct softswitch_port_vlans){ 0 };
+        return settings.filtering ? read_port(bridge, port_ifindex, ret, error) : 0;
+}
+
+static int bridge_set_access_vlan(struct softswitch *software_switch, int port_ifindex, uint16_t vlan,
+                                  struct vswitch_error *error)
+{
+        struct bridge *bridge = bridge_of(software_switch);
+        struct bridge_vlan_settings settings;
+        char port[VSWITCH_LINK_TEXT_SIZE];
+        int r = read_settings(bridge, &settings, error);
+
+        if (r < 0)
+                return r;
+        vswitch_link_describe(port_ifindex, port);
+        if (!settings.filtering)
+                return vswitch_error_set(
+                        error, -EOPNOTSUPP,
+                        "cannot put %s into VLAN %u: bridge %s does not filter VLANs (\"ip link set %s "
+                        "type bridge vlan_filtering 1\")",
+                        port, vlan, bridge->name, bridge->name);
+        if (vlan < 1 || vlan > 4094)
+                return vswitch_error_set(error, -EINVAL, "%u is not a VLAN: they are 1 to 4094", vlan);
+        r = bridge_vlan_set_access(bridge->netlink, port_ifindex, vlan, error);
+        return r < 0 ? vswitch_error_prefix(error, r, "cannot make %s an access port of VLAN %u on bridge %s", port,
+                                            vlan, bridge->name)
+                     : 0;
+}
+
+static int bridge_guard_read(struct softswitch *software_switch, int port_ifindex, struct softswitch_guard *ret,
+                             bool *ret_foreign, struct vswitch_error *error)
+{
+        return guard_read(bridge_of(software_switch)->netlink, port_ifindex, ret, ret_foreign, error);
+}
+
+static int bridge_guard_set(struct softswitch *software_switch, int port_ifindex, const struct softswitch_guard *wanted,
+                            struct vswitch_error *error)
+{
+        return guard_set(bridge_of(software_switch)->netlink, port_ifindex, wanted, error);
+}
+
 static int bridge_announce(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                            int uplink_ifindex, struct vswitch_error *error)
 {
         struct bridge *bridge = bridge_of(software_switch);
         struct bridge_vlan_settings settings;
-        struct bridge_port_vlans uplink;
-        char port[VSWITCH_LINK_TEXT_SIZE];
-        int r;
+        struct softswitch_port_vlans uplink;
+        int r = read_settings(bridge, &settings, error);
 
-        r = read_settings(bridge, &settings, error);
         if (r < 0)
                 return r;
-
         if (settings.filtering) {
                 /* The tag that the bridge would send the guest's own frames with. */
-                if (vlan == 0)
-                        vlan = settings.default_pvid;
-                r = bridge_vlan_read_port(bridge->netlink, uplink_ifindex, vlan, &uplink, error);
+                r = fdb_vlan(bridge, vlan, &vlan, error);
+                if (r == 0)
+                        r = read_port(bridge, uplink_ifindex, &uplink, error);
                 if (r < 0)
-                        return vswitch_error_prefix(error, r, "cannot read the VLANs of %s",
-                                                    vswitch_link_describe(uplink_ifindex, port));
-                if (uplink.is_member && uplink.is_untagged)
+                        return r;
+                if (!softswitch_vlan_test(uplink.member, vlan))
+                        return refuse_non_member(bridge, uplink_ifindex, vlan, error);
+                if (softswitch_vlan_test(uplink.untagged, vlan))
                         vlan = 0;
         }
         return announce_send(uplink_ifindex, mac, vlan, settings.protocol, error);
@@ -362,5 +455,9 @@ const struct softswitch_driver softswitch_bridge_driver = {
         .copy_read = bridge_copy_read,
         .copy_list = bridge_copy_list,
         .set_multicast_router = bridge_set_multicast_router,
+        .read_port_vlans = bridge_read_port_vlans,
+        .set_access_vlan = bridge_set_access_vlan,
+        .guard_read = bridge_guard_read,
+        .guard_set = bridge_guard_set,
         .announce = bridge_announce,
 };

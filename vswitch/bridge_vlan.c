@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * VLANs of a bridge and of its ports, in messages of our own: libnl 3.7 reads them only in part and writes none.
+ *
+ * An access port gets its new VLAN before it loses the old ones. Between the two requests, a few microseconds, the
+ * broadcasts of both reach the guest; its own frames are in the new one at once. The other way round they would be
+ * dropped meanwhile, and a refused new VLAN would leave the guest with none.
+ */
+
 #include "bridge_vlan.h"
 
 #include "cleanup.h"
@@ -10,6 +19,11 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
+
+#define VLAN_N_VID 4096
+
+/* Ranges in one request: two attributes of eight bytes each, in a message of a page. */
+#define DELETE_RANGES_MAX 128
 
 static int take_settings(const struct nlmsghdr *header, void *userdata)
 {
@@ -49,11 +63,30 @@ int bridge_vlan_read_settings(struct vswitch_netlink *netlink, int bridge_ifinde
         return 0;
 }
 
+/*
+ * Ports
+ *
+ * RTM_GETVLAN (Linux 5.6) rather than an AF_BRIDGE dump of links: that one cannot be asked about one port when the
+ * kernel checks requests strictly, so each question would cost the ports of all bridges.
+ */
+
 struct port_query {
         int ifindex;
-        uint16_t vlan;
-        struct bridge_port_vlans answer;
+        struct softswitch_port_vlans answer;
 };
+
+static void add_range(struct softswitch_port_vlans *vlans, const struct bridge_vlan_info *first, uint16_t last)
+{
+        if (first->flags & BRIDGE_VLAN_INFO_PVID)
+                vlans->pvid = first->vid;
+        for (unsigned vlan = first->vid; vlan <= last && vlan < VLAN_N_VID; vlan++) {
+                if (!softswitch_vlan_test(vlans->member, (uint16_t) vlan))
+                        vlans->count++;
+                vlans->member[vlan / 64] |= UINT64_C(1) << vlan % 64;
+                if (first->flags & BRIDGE_VLAN_INFO_UNTAGGED)
+                        vlans->untagged[vlan / 64] |= UINT64_C(1) << vlan % 64;
+        }
+}
 
 static int take_port_vlans(const struct nlmsghdr *header, void *userdata)
 {
@@ -82,15 +115,7 @@ static int take_port_vlans(const struct nlmsghdr *header, void *userdata)
                 last = first.vid;
                 if (attributes[BRIDGE_VLANDB_ENTRY_RANGE])
                         last = nla_get_u16(attributes[BRIDGE_VLANDB_ENTRY_RANGE]);
-
-                if (first.flags & BRIDGE_VLAN_INFO_PVID) {
-                        query->answer.pvid = first.vid;
-                        query->answer.pvid_untagged = first.flags & BRIDGE_VLAN_INFO_UNTAGGED;
-                }
-                if (query->vlan >= first.vid && query->vlan <= last) {
-                        query->answer.is_member = true;
-                        query->answer.is_untagged = first.flags & BRIDGE_VLAN_INFO_UNTAGGED;
-                }
+                add_range(&query->answer, &first, last);
         }
         return 0;
 }
@@ -99,19 +124,125 @@ static void forget_port_vlans(void *userdata)
 {
         struct port_query *query = userdata;
 
-        query->answer = (struct bridge_port_vlans){ 0 };
+        query->answer = (struct softswitch_port_vlans){ .filters = true };
 }
 
-int bridge_vlan_read_port(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
-                          struct bridge_port_vlans *ret, struct vswitch_error *error)
+int bridge_vlan_read_port(struct vswitch_netlink *netlink, int port_ifindex, struct softswitch_port_vlans *ret,
+                          struct vswitch_error *error)
 {
         struct br_vlan_msg port = { .family = AF_BRIDGE, .ifindex = (uint32_t) port_ifindex };
-        struct port_query query = { .ifindex = port_ifindex, .vlan = vlan };
+        struct port_query query = { .ifindex = port_ifindex, .answer.filters = true };
         int r = vswitch_netlink_dump(netlink, vswitch_netlink_message(RTM_GETVLAN, 0, &port, sizeof(port)), NLM_F_DUMP,
                                      take_port_vlans, forget_port_vlans, &query, error);
 
         if (r < 0)
                 return r;
         *ret = query.answer;
+        return 0;
+}
+
+/*
+ * Changing them
+ */
+
+static bool is_access_port(const struct softswitch_port_vlans *vlans, uint16_t vlan)
+{
+        return vlans->pvid == vlan && softswitch_vlan_test(vlans->member, vlan) &&
+               softswitch_vlan_test(vlans->untagged, vlan);
+}
+
+static struct nl_msg *begin_change(int type, int port_ifindex, struct nlattr **ret_list)
+{
+        struct ifinfomsg info = { .ifi_family = AF_BRIDGE, .ifi_index = port_ifindex };
+        struct nl_msg *message = vswitch_netlink_message(type, 0, &info, sizeof(info));
+
+        if (message)
+                *ret_list = nla_nest_start(message, IFLA_AF_SPEC);
+        return message;
+}
+
+static void put_vlan(struct nl_msg *message, unsigned vlan, uint16_t flags)
+{
+        struct bridge_vlan_info entry = { .vid = (uint16_t) vlan, .flags = flags };
+
+        nla_put(message, IFLA_BRIDGE_VLAN_INFO, sizeof(entry), &entry);
+}
+
+static int add_access_vlan(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
+                           struct vswitch_error *error)
+{
+        struct nlattr *list;
+        struct nl_msg *message = begin_change(RTM_SETLINK, port_ifindex, &list);
+
+        if (!message)
+                return -ENOMEM;
+        put_vlan(message, vlan, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED);
+        nla_nest_end(message, list);
+        return vswitch_netlink_transact(netlink, message, error);
+}
+
+/* One request; what it has no room for is still a member afterwards. */
+static int delete_other_vlans(struct vswitch_netlink *netlink, int port_ifindex,
+                              const struct softswitch_port_vlans *vlans, uint16_t keep, struct vswitch_error *error)
+{
+        struct nlattr *list;
+        struct nl_msg *message = begin_change(RTM_DELLINK, port_ifindex, &list);
+        unsigned ranges = 0;
+
+        if (!message)
+                return -ENOMEM;
+        for (unsigned vlan = 1; vlan < VLAN_N_VID && ranges < DELETE_RANGES_MAX; vlan++) {
+                unsigned last = vlan;
+
+                if (vlan == keep || !softswitch_vlan_test(vlans->member, (uint16_t) vlan))
+                        continue;
+                while (last + 1 < VLAN_N_VID && last + 1 != keep &&
+                       softswitch_vlan_test(vlans->member, (uint16_t) (last + 1)))
+                        last++;
+                if (last == vlan) {
+                        put_vlan(message, vlan, 0);
+                } else {
+                        put_vlan(message, vlan, BRIDGE_VLAN_INFO_RANGE_BEGIN);
+                        put_vlan(message, last, BRIDGE_VLAN_INFO_RANGE_END);
+                }
+                ranges++;
+                vlan = last;
+        }
+        nla_nest_end(message, list);
+        return vswitch_netlink_transact(netlink, message, error);
+}
+
+int bridge_vlan_set_access(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
+                           struct vswitch_error *error)
+{
+        struct softswitch_port_vlans vlans;
+        unsigned count_before;
+        int r;
+
+        r = bridge_vlan_read_port(netlink, port_ifindex, &vlans, error);
+        if (r < 0)
+                return r;
+        if (!is_access_port(&vlans, vlan)) {
+                r = add_access_vlan(netlink, port_ifindex, vlan, error);
+                if (r == 0)
+                        r = bridge_vlan_read_port(netlink, port_ifindex, &vlans, error);
+                if (r < 0)
+                        return r;
+        }
+
+        /* The kernel does not say when it could not remove one. */
+        while (vlans.count > 1) {
+                count_before = vlans.count;
+                r = delete_other_vlans(netlink, port_ifindex, &vlans, vlan, error);
+                if (r == 0)
+                        r = bridge_vlan_read_port(netlink, port_ifindex, &vlans, error);
+                if (r < 0)
+                        return r;
+                if (vlans.count >= count_before)
+                        break;
+        }
+        if (!is_access_port(&vlans, vlan) || vlans.count != 1)
+                return vswitch_error_set(error, -EIO, "the kernel left it in %u VLANs, with PVID %u", vlans.count,
+                                         vlans.pvid);
         return 0;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What a Linux bridge does with VLANs: needed to know under which VLAN it files a MAC, and whether a frame
- * carries a tag on the uplink. */
+/* What a Linux bridge does with VLANs: needed to know under which VLAN it files a MAC, whether a frame carries a tag
+ * on the uplink, and to put a guest's port into its VLAN. */
 
 #include "netlink.h"
+#include "softswitch.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,18 +16,15 @@ struct bridge_vlan_settings {
         uint16_t protocol;     /* host order: 0x8100 or 0x88a8 */
 };
 
-struct bridge_port_vlans {
-        uint16_t pvid;      /* of frames that come in untagged; 0: they are dropped */
-        bool pvid_untagged; /* and leave untagged */
-
-        /* About the one VLAN that was asked for. */
-        bool is_member;
-        bool is_untagged;
-};
-
 /* -ENODEV when there is no such device, -EINVAL when it is no bridge. */
 int bridge_vlan_read_settings(struct vswitch_netlink *netlink, int bridge_ifindex, struct bridge_vlan_settings *ret,
                               struct vswitch_error *error);
 
-int bridge_vlan_read_port(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
-                          struct bridge_port_vlans *ret, struct vswitch_error *error);
+/* Of a port, or of the bridge itself as the host's port. They are there whether the bridge filters or not; `filters` is
+ * set to true. */
+int bridge_vlan_read_port(struct vswitch_netlink *netlink, int port_ifindex, struct softswitch_port_vlans *ret,
+                          struct vswitch_error *error);
+
+/* Makes `vlan` (1..4094) the port's PVID, untagged, and its only VLAN. Writes only what differs, and reads back. */
+int bridge_vlan_set_access(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
+                           struct vswitch_error *error);

@@ -9,7 +9,8 @@
  * tell the wire where a MAC is now (announce). Drivers keep no state that is not in the kernel: what is there
  * is read back, so a restarted daemon sees the truth. All calls block for the time of a few rtnetlink requests.
  *
- * VLAN 0 means: the bridge does not filter VLANs, or the untagged entry.
+ * VLAN 0 means: the switch does not filter VLANs, or, where it does, its default one (vlan_default_pvid of a bridge).
+ * A port whose PVID is another one needs its own number.
  */
 
 #include "error.h"
@@ -42,11 +43,16 @@ struct softswitch_port_vlans {
         uint64_t untagged[64]; /* ... and its frames leave there without a tag */
 };
 
+static inline bool softswitch_vlan_test(const uint64_t set[static 64], uint16_t vlan)
+{
+        return vlan < 4096 && set[vlan / 64] >> vlan % 64 & 1;
+}
+
 /* What a port lets its guest do; everything off: nothing of ours is there. */
 struct softswitch_guard {
         bool check_source;      /* drop frames that do not come from `mac` */
         struct vswitch_mac mac; /* only with check_source */
-        uint32_t max_rate;      /* Mbit/s that come in at the port; 0: unlimited */
+        uint32_t max_rate;      /* Mbit/s that come in at the port, Ethernet header and FCS counted; 0: unlimited */
 };
 
 struct softswitch_driver {
@@ -95,16 +101,21 @@ struct softswitch_driver {
         int (*set_multicast_router)(struct softswitch *software_switch, int port_ifindex, bool permanent,
                                     struct vswitch_error *error);
 
-        /* The VLANs of a port, and making one VLAN its only one, untagged (an access port). -EOPNOTSUPP when the switch
-         * does not filter VLANs. */
+        /* The VLANs of a port, and making one VLAN its only one, untagged (an access port). Setting is -EOPNOTSUPP when
+         * the switch does not filter VLANs. Static entries in a VLAN outlive the port's membership of it: pins
+         * are taken out of the old VLAN by who made them. */
         int (*read_port_vlans)(struct softswitch *software_switch, int port_ifindex, struct softswitch_port_vlans *ret,
                                struct vswitch_error *error);
         int (*set_access_vlan)(struct softswitch *software_switch, int port_ifindex, uint16_t vlan,
                                struct vswitch_error *error);
 
         /* The guard of a guest's port: what is there, and making it so (only what differs is written; all off removes
-         * what is ours). *ret_foreign: somebody else's filters are there, too. Filters of others, libvirt's
-         * <bandwidth> among them, are left alone and go on working. */
+         * what is ours). *ret_foreign: somebody else's filters are there, too, which a VF would not apply: every one at
+         * the port's tc hooks but those of libvirt's <bandwidth>, and below its queue those with an action. Filters of
+         * others, libvirt's <bandwidth> among them, are left alone and go on working.
+         * Whoever replaces the port's ingress qdisc, as libvirt does for "virsh domiftune", takes ours away. Set it
+         * again, but only after a second or two: libvirt deletes the qdisc and makes the new one some ten
+         * milliseconds later, and fails if there is one by then. */
         int (*guard_read)(struct softswitch *software_switch, int port_ifindex, struct softswitch_guard *ret,
                           bool *ret_foreign, struct vswitch_error *error);
         int (*guard_set)(struct softswitch *software_switch, int port_ifindex, const struct softswitch_guard *wanted,
@@ -118,5 +129,8 @@ struct softswitch_driver {
 
 extern const struct softswitch_driver softswitch_bridge_driver;
 
-/* tc priority of every filter this project makes; together with the flower key it marks them as ours. */
-#define SOFTSWITCH_COPY_PRIORITY 0x5653
+/* tc priorities of the filters that this project makes. They are below 0x8000, from where up the kernel takes those for
+ * filters without one: ours come before them. The guard's are on taps, the copy rule's on uplinks. */
+#define SOFTSWITCH_COPY_PRIORITY         0x5653
+#define SOFTSWITCH_GUARD_SOURCE_PRIORITY 0x5653
+#define SOFTSWITCH_GUARD_RATE_PRIORITY   0x5654
