@@ -94,12 +94,16 @@ static const struct {
                                                  "the spanning tree does not let the uplink forward",
                                                  "wait for it to settle; 'bridge link show dev UPLINK' says its "
                                                  "state" },
+        [FAILOVER_REASON_UPLINK_TAGS] = { "uplink-tags",
+                                          "the VLAN devices of the uplink put on tags that a VF cannot: two, or one of "
+                                          "802.1ad",
+                                          "put one 802.1Q VLAN device between the bridge and the card, or none" },
         [FAILOVER_REASON_NO_SRIOV] = { "no-sriov", "the uplink's card has no SR-IOV",
                                        "use a card with SR-IOV, or set iov = no for this switch" },
         [FAILOVER_REASON_NO_VFS] = { "no-vfs", "the uplink has no VFs",
-                                     "make some: echo N > /sys/class/net/UPLINK/device/sriov_numvfs" },
+                                     "make some: vswitch pf set-vfs PF N" },
         [FAILOVER_REASON_NO_FREE_VF] = { "no-free-vf", "every VF of the uplink is in use",
-                                         "release another NIC's VF, or make more VFs" },
+                                         "release another NIC's VF, or make more VFs (vswitch pf set-vfs PF N)" },
 
         [FAILOVER_REASON_GUEST_UNKNOWN] = { "guest-unknown", "libvirt has not told about this guest yet",
                                             "check that libvirtd or virtqemud runs" },

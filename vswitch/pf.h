@@ -85,9 +85,12 @@ struct pf {
         char firmware_version[64]; /* "" when the driver does not say */
 
         /* Asked of the driver so far: bits of enum pf_vf_attribute. What it was never asked is in neither. Kept up to
-         * date by read_attributes (a driver that does not know a setting says so) and set_attributes. */
+         * date by read_attributes (a driver that does not know a setting says so), set_attributes and ask_attributes.
+         * Only "not supported" makes an attribute one that cannot be set; a value that was refused (-EINVAL: 802.1ad,
+         * a rate beyond the link's speed, any rate while there is no link) says nothing about others. */
         uint32_t can_set, cannot_set;
         char refusals[7][96]; /* by bit number: the driver's own words for what it cannot */
+        bool asked;           /* ask_attributes was called */
 };
 
 struct pf_driver {
@@ -111,14 +114,30 @@ struct pf_driver {
         int (*set_attributes)(struct pf *pf, unsigned index, const struct pf_vf_attributes *wanted,
                               struct vswitch_error *error);
 
-        /* Counters of one VF. -EOPNOTSUPP where the driver has none. */
+        /* All VFs in one request, entry i is VF i; `valid` is 0 where the driver reports none. *ret malloc'ed. To look at
+         * many VFs: the kernel answers a question about one VF with all of them. */
+        int (*list_attributes)(struct pf *pf, struct pf_vf_attributes **ret, size_t *ret_count,
+                               struct vswitch_error *error);
+
+        /* Asks the driver which attributes it can set, by writing to VF `index` what it has; fills can_set and
+         * cannot_set. The values stay, but on some cards even that resets the VF: only for a VF that nobody uses. The
+         * MAC is not asked: writing back one that the VF's own driver chose would make it the administrator's. */
+        int (*ask_attributes)(struct pf *pf, unsigned index, struct vswitch_error *error);
+
+        /* Counters of one VF, or of all as in list_attributes. -EOPNOTSUPP where the driver has none. The kernel reports
+         * zeros for a driver that counts nothing (rtnl_fill_vfinfo), so a driver that is not known to count
+         * (pf_card.h) has counters from the first frame on that one of its VFs has had. */
+        int (*list_statistics)(struct pf *pf, struct pf_vf_statistics **ret, size_t *ret_count,
+                               struct vswitch_error *error);
         int (*read_statistics)(struct pf *pf, unsigned index, struct pf_vf_statistics *ret,
                                struct vswitch_error *error);
 
         /* (slow) Makes the PF have this many VFs: writes sriov_numvfs, by way of 0 when there are some already (the
          * kernel knows no other), so every VF vanishes; the caller has seen to it that none is in use. VFs made here
-         * get no host driver (sriov_drivers_autoprobe = 0), so no DHCP client or bridge finds their netdevs. On failure
-         * the old number is tried again. -ERANGE beyond total_vfs, with the number that the card can have. */
+         * get no host driver (sriov_drivers_autoprobe = 0), so no DHCP client or bridge finds their netdevs; with 0 VFs
+         * the kernel's default (1) is set again. The number that is there already is success and changes nothing. On
+         * failure the old number and setting are tried again. -ERANGE beyond total_vfs, with the number that the card
+         * can have. */
         int (*set_vf_count)(struct pf *pf, unsigned count, struct vswitch_error *error);
 
         /* Uplink filters: MACs in the PF's own unicast list. Adding what is there and removing what is not there

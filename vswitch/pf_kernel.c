@@ -13,6 +13,7 @@
 #include "fdb.h"
 #include "link.h"
 #include "pf.h"
+#include "pf_ethtool.h"
 #include "pf_sysfs.h"
 #include "vf_attributes.h"
 
@@ -53,6 +54,7 @@ static int pf_kernel_open(struct vswitch_netlink *netlink, const char *name, str
         r = pf_sysfs_identify(link.name, &kernel->pf, error);
         if (r < 0)
                 return r;
+        pf_ethtool_identify(&kernel->pf);
 
         *ret = &kernel->pf;
         kernel = NULL;
@@ -84,6 +86,34 @@ static int pf_kernel_set_attributes(struct pf *pf, unsigned index, const struct 
                                     struct vswitch_error *error)
 {
         return vf_attributes_set(netlink_of(pf), pf, index, wanted, error);
+}
+
+static int pf_kernel_list_attributes(struct pf *pf, struct pf_vf_attributes **ret, size_t *ret_count,
+                                     struct vswitch_error *error)
+{
+        return vf_attributes_list(netlink_of(pf), pf, ret, ret_count, error);
+}
+
+static int pf_kernel_ask_attributes(struct pf *pf, unsigned index, struct vswitch_error *error)
+{
+        return vf_attributes_ask(netlink_of(pf), pf, index, error);
+}
+
+static int pf_kernel_list_statistics(struct pf *pf, struct pf_vf_statistics **ret, size_t *ret_count,
+                                     struct vswitch_error *error)
+{
+        return vf_attributes_list_statistics(netlink_of(pf), pf, ret, ret_count, error);
+}
+
+static int pf_kernel_read_statistics(struct pf *pf, unsigned index, struct pf_vf_statistics *ret,
+                                     struct vswitch_error *error)
+{
+        return vf_attributes_read_statistics(netlink_of(pf), pf, index, ret, error);
+}
+
+static int pf_kernel_set_vf_count(struct pf *pf, unsigned count, struct vswitch_error *error)
+{
+        return pf_sysfs_set_vf_count(pf->address, pf->name, count, error);
 }
 
 static struct fdb_entry own_entry(const struct pf *pf, const struct vswitch_mac *mac)
@@ -152,6 +182,11 @@ const struct pf_driver pf_kernel_driver = {
         .read_vf = pf_kernel_read_vf,
         .read_attributes = pf_kernel_read_attributes,
         .set_attributes = pf_kernel_set_attributes,
+        .list_attributes = pf_kernel_list_attributes,
+        .ask_attributes = pf_kernel_ask_attributes,
+        .list_statistics = pf_kernel_list_statistics,
+        .read_statistics = pf_kernel_read_statistics,
+        .set_vf_count = pf_kernel_set_vf_count,
         .uplink_filter_add = pf_kernel_uplink_filter_add,
         .uplink_filter_remove = pf_kernel_uplink_filter_remove,
         .uplink_filter_list = pf_kernel_uplink_filter_list,

@@ -12,6 +12,11 @@
  * The override also gets the device past sriov_drivers_autoprobe=0 on the PF, which many hosts set so that VFs
  * stay without netdevs; therefore it is written for host drivers too and cleared after the probe. For VFIO it
  * stays: without it a rescan of the bus could give a free VF back to its network driver.
+ *
+ * How the number of VFs changes: the kernel takes a number only while there is none (-EBUSY otherwise), so it goes by way
+ * of 0. sriov_drivers_autoprobe = 0 comes before the new VFs: they are offered to host drivers the moment they appear,
+ * and once more when such a driver is loaded. Without a driver they have no netdev, so nothing on the host (DHCP client,
+ * network manager) takes them for its own.
  */
 
 #include "pf_sysfs.h"
@@ -109,11 +114,19 @@ static int check_device(const char *address)
  * Reading
  */
 
+static uint16_t read_id(const char *address, const char *file)
+{
+        char path[PATH_MAX];
+        unsigned value = 0;
+
+        device_path(path, address, file);
+        return read_number(path, &value) == 0 && value <= UINT16_MAX ? (uint16_t) value : 0;
+}
+
 int pf_sysfs_identify(const char *name, struct pf *pf, struct vswitch_error *error)
 {
         char path[PATH_MAX];
         char text[PF_ADDRESS_SIZE];
-        unsigned subsystem_vendor = 0;
         int r;
 
         pf->address[0] = '\0';
@@ -132,8 +145,11 @@ int pf_sysfs_identify(const char *name, struct pf *pf, struct vswitch_error *err
                                          vswitch_error_text(NULL, r));
 
         (void) pf_sysfs_driver(pf->address, pf->kernel_driver, sizeof(pf->kernel_driver));
-        device_path(path, pf->address, "subsystem_vendor");
-        pf->is_emulated = read_number(path, &subsystem_vendor) == 0 && subsystem_vendor == SUBSYSTEM_VENDOR_QEMU;
+        pf->vendor = read_id(pf->address, "vendor");
+        pf->device = read_id(pf->address, "device");
+        pf->subsystem_vendor = read_id(pf->address, "subsystem_vendor");
+        pf->subsystem_device = read_id(pf->address, "subsystem_device");
+        pf->is_emulated = pf->subsystem_vendor == SUBSYSTEM_VENDOR_QEMU;
         device_path(path, pf->address, "sriov_totalvfs");
         r = read_number(path, &pf->total_vfs);
         if (r < 0 && r != -ENOENT)
@@ -212,6 +228,23 @@ static void read_netdev(const char *address, char *ret, size_t size)
                         snprintf(ret, size, "%.*s", (int) size - 1, entry->d_name);
                         return;
                 }
+}
+
+/* The kernel links a device to each one that stands on it (netdev_upper_dev_link). */
+bool pf_sysfs_has_upper(const char *netdev)
+{
+        char path[PATH_MAX];
+        const struct dirent *entry;
+        _cleanup_(vswitch_closedirp) DIR *directory = NULL;
+
+        snprintf(path, sizeof(path), "%s/class/net/%s", pf_kernel_sysfs_root, netdev);
+        directory = opendir(path);
+        if (!directory)
+                return false;
+        while ((entry = readdir(directory)))
+                if (strncmp(entry->d_name, "upper_", strlen("upper_")) == 0)
+                        return true;
+        return false;
 }
 
 int pf_sysfs_read_vf(const char *pf_address, unsigned index, struct pf_vf *ret, struct vswitch_error *error)
@@ -481,4 +514,105 @@ int pf_sysfs_reset(const char *address, struct vswitch_error *error)
         if (!exists(path))
                 return vswitch_error_set(error, -EOPNOTSUPP, "%s has no reset", address);
         return write_text(path, "1", error);
+}
+
+/*
+ * The number of VFs
+ */
+
+static int write_number(const char *address, const char *file, unsigned value, struct vswitch_error *error)
+{
+        char path[PATH_MAX];
+        char text[16];
+
+        device_path(path, address, file);
+        snprintf(text, sizeof(text), "%u", value);
+        return write_text(path, text, error);
+}
+
+/* Kernels before 4.12 have no such setting: there host drivers take the VFs, and are unbound when a VF is claimed. */
+static int set_autoprobe(const char *address, unsigned value, struct vswitch_error *error)
+{
+        char path[PATH_MAX];
+        unsigned present;
+
+        device_path(path, address, "sriov_drivers_autoprobe");
+        if (read_number(path, &present) < 0 || present == value)
+                return 0;
+        return write_number(address, "sriov_drivers_autoprobe", value, error);
+}
+
+/* The kernel waits for ever for a VFIO user to let go of a VF that it removes. */
+static int check_nobody_has_a_vf(const char *address, struct vswitch_error *error)
+{
+        _cleanup_(vswitch_freep) struct pf_vf *vfs = NULL;
+        size_t count = 0;
+        int r = pf_sysfs_list_vfs(address, &vfs, &count, error);
+
+        for (size_t i = 0; r == 0 && i < count; i++) {
+                bool is_open = false;
+
+                r = pf_vf_is_open(vfs[i].address, &is_open, error);
+                if (r == 0 && is_open)
+                        return vswitch_error_set(error, -EBUSY,
+                                                 "VF %u (%s) is in use: a process has it open through VFIO",
+                                                 vfs[i].index, vfs[i].address);
+        }
+        return r;
+}
+
+static int refused_count(const char *name, unsigned count, int r, const struct vswitch_error *refusal,
+                         struct vswitch_error *error)
+{
+        const char *hint = "";
+
+        if (r == -EBUSY)
+                hint = " (somebody changed the number at the same time)";
+        else if (r == -ENOMEM || r == -EIO || r == -ENOSPC)
+                hint = " (the firmware may have left no address space or bus numbers for VFs: the kernel's log says "
+                       "more, and pci=realloc or pci=assign-busses on its command line may help)";
+        return vswitch_error_set(error, r, "cannot make %u VFs of %s: %s%s", count, name,
+                                 vswitch_error_text(refusal, r), hint);
+}
+
+int pf_sysfs_set_vf_count(const char *address, const char *name, unsigned count, struct vswitch_error *error)
+{
+        struct vswitch_error refusal = { 0 };
+        char path[PATH_MAX];
+        unsigned total = 0, old = 0, autoprobe = 1;
+        int r = check_device(address);
+
+        device_path(path, address, "sriov_totalvfs");
+        if (r < 0 || read_number(path, &total) < 0 || total == 0)
+                return vswitch_error_set(error, -EOPNOTSUPP, "%s has no SR-IOV", name);
+        if (count > total)
+                return vswitch_error_set(error, -ERANGE, "%s can have %u VFs at most, not %u", name, total, count);
+        device_path(path, address, "sriov_numvfs");
+        r = read_number(path, &old);
+        if (r < 0)
+                return vswitch_error_set(error, r, "cannot read %s: %s", path, vswitch_error_text(NULL, r));
+        if (old == count)
+                return 0;
+        device_path(path, address, "sriov_drivers_autoprobe");
+        (void) read_number(path, &autoprobe);
+
+        if (old > 0) {
+                r = check_nobody_has_a_vf(address, error);
+                if (r < 0)
+                        return r;
+                r = write_number(address, "sriov_numvfs", 0, &refusal);
+                if (r < 0)
+                        return vswitch_error_set(error, r, "cannot remove the %u VFs of %s: %s", old, name,
+                                                 vswitch_error_text(&refusal, r));
+        }
+        r = set_autoprobe(address, count > 0 ? 0 : 1, &refusal);
+        if (r == 0 && count > 0)
+                r = write_number(address, "sriov_numvfs", count, &refusal);
+        if (r == 0)
+                return 0;
+
+        (void) set_autoprobe(address, autoprobe, NULL);
+        if (old > 0)
+                (void) write_number(address, "sriov_numvfs", old, NULL);
+        return refused_count(name, count, r, &refusal, error);
 }

@@ -4,22 +4,28 @@
  * VF attributes.
  *
  * Reading: the kernel has no question about one VF; RTM_GETLINK with RTEXT_FILTER_VF lists all of the PF's,
- * without their counters (RTEXT_FILTER_SKIP_STATS), which alone would be a third of it. The list is one netlink
- * attribute whose length field has 16 bits. From about 330 VFs on it overflows and says anything. The VFs are
- * all there nevertheless, one after the other, and each begins with its number; so they are walked by their own
- * shape, and the length of the list is not believed.
+ * without their counters (RTEXT_FILTER_SKIP_STATS), which alone would be a third of it. Counters are asked for
+ * apart, of this PF only. vf_message.c takes the answers apart.
  *
  * Writing: several attributes in one request are applied one after the other and not undone when one is refused,
- * and the answer does not say which it was. So each goes alone. Only what differs is written, because some
- * drivers reset the VF for every write, even of what it has. The MAC goes last: with it the embedded switch
- * begins to deliver, and by then VLAN and the rest must be right, and have been read back to prove it.
+ * and the answer does not say which it was. So each goes alone, in the order of names[]. Only what differs is
+ * written, because some drivers reset the VF for a write (pf_card.h says which for what). What resets goes first:
+ * what comes after it cannot be lost in the reset. The MAC, which resets too, goes last all the same: with it the
+ * embedded switch begins to deliver, and by then VLAN and the rest must be right, and have been read back to prove
+ * it. That a guest sees none of these resets is the caller's doing: it writes them before the guest has the VF, and
+ * after it has let go.
  *
  * A driver whose VF is in reset answers -EAGAIN or -EBUSY; that is waited for, for a tenth of a second.
+ *
+ * What the driver can do shows in what it answers. A setting that it does not report cannot be held to anything and
+ * counts as one that it cannot set, until a write proves the contrary.
  */
 
 #include "vf_attributes.h"
 
 #include "cleanup.h"
+#include "pf_card.h"
+#include "vf_message.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,16 +42,19 @@
 #define RETRY_MILLISECONDS 20
 #define READ_BACK_MAX      3
 
-/* What drivers report for a setting that they do not know. */
-#define SETTING_UNKNOWN UINT32_MAX
+/* The kernel's ENOTSUPP, which should never leave it and does (bnxt_set_vf_spoofchk). */
+#define ERROR_NOT_SUPPORTED 524
 
 static const struct {
         enum pf_vf_attribute attribute;
         const char *name;
 } names[] = {
-        { PF_VF_VLAN, "VLAN" },   { PF_VF_SPOOF_CHECK, "spoof check" },
-        { PF_VF_TRUST, "trust" }, { PF_VF_LINK_STATE, "link state" },
-        { PF_VF_RATE, "rate" },   { PF_VF_QUERY_RSS, "RSS query" },
+        { PF_VF_TRUST, "trust" },
+        { PF_VF_VLAN, "VLAN" },
+        { PF_VF_LINK_STATE, "link state" },
+        { PF_VF_SPOOF_CHECK, "spoof check" },
+        { PF_VF_RATE, "rate" },
+        { PF_VF_QUERY_RSS, "RSS query" },
         { PF_VF_MAC, "MAC" },
 };
 #define NAME_COUNT (sizeof(names) / sizeof(names[0]))
@@ -71,131 +80,6 @@ const char *pf_attribute_names(uint32_t attributes, char *buffer, size_t size)
  * Reading
  */
 
-/* A copy of attribute `type`, zero-filled at its end. false when it is not there. */
-static bool copy_attribute(struct nlattr *const attributes[], int type, void *ret, size_t size)
-{
-        memset(ret, 0, size);
-        if (!attributes[type])
-                return false;
-        nla_memcpy(ret, attributes[type], (int) size);
-        return true;
-}
-
-static void parse_vlan(struct nlattr *const attributes[], struct pf_vf_attributes *vf)
-{
-        struct ifla_vf_vlan vlan;
-        struct ifla_vf_vlan_info info = { 0 };
-        const struct nlattr *first;
-
-        if (attributes[IFLA_VF_VLAN_LIST]) {
-                /* Kernels show one entry, whatever the name says. */
-                first = nla_find(nla_data(attributes[IFLA_VF_VLAN_LIST]), nla_len(attributes[IFLA_VF_VLAN_LIST]),
-                                 IFLA_VF_VLAN_INFO);
-                if (first) {
-                        nla_memcpy(&info, first, sizeof(info));
-                        vf->vlan = (uint16_t) info.vlan;
-                        vf->qos = (uint8_t) info.qos;
-                        vf->vlan_protocol = ntohs(info.vlan_proto);
-                        vf->valid |= PF_VF_VLAN;
-                        return;
-                }
-        }
-        if (copy_attribute(attributes, IFLA_VF_VLAN, &vlan, sizeof(vlan))) {
-                vf->vlan = (uint16_t) vlan.vlan;
-                vf->qos = (uint8_t) vlan.qos;
-                vf->vlan_protocol = ETH_P_8021Q;
-                vf->valid |= PF_VF_VLAN;
-        }
-}
-
-static int parse_vf(struct nlattr *info, struct pf_vf_attributes *ret)
-{
-        struct nlattr *attributes[IFLA_VF_MAX + 1] = { 0 };
-        struct pf_vf_attributes vf = { 0 };
-        struct ifla_vf_mac mac;
-        struct ifla_vf_spoofchk spoof_check;
-        struct ifla_vf_trust trust;
-        struct ifla_vf_link_state link_state;
-        struct ifla_vf_rate rate;
-        struct ifla_vf_rss_query_en query_rss;
-
-        if (nla_parse_nested(attributes, IFLA_VF_MAX, info, NULL) < 0)
-                return -EBADMSG;
-
-        if (copy_attribute(attributes, IFLA_VF_MAC, &mac, sizeof(mac))) {
-                memcpy(vf.mac.bytes, mac.mac, sizeof(vf.mac.bytes));
-                vf.valid |= PF_VF_MAC;
-        }
-        parse_vlan(attributes, &vf);
-        if (copy_attribute(attributes, IFLA_VF_SPOOFCHK, &spoof_check, sizeof(spoof_check)) &&
-            spoof_check.setting != SETTING_UNKNOWN) {
-                vf.spoof_check = spoof_check.setting != 0;
-                vf.valid |= PF_VF_SPOOF_CHECK;
-        }
-        if (copy_attribute(attributes, IFLA_VF_TRUST, &trust, sizeof(trust)) && trust.setting != SETTING_UNKNOWN) {
-                vf.trust = trust.setting != 0;
-                vf.valid |= PF_VF_TRUST;
-        }
-        if (copy_attribute(attributes, IFLA_VF_LINK_STATE, &link_state, sizeof(link_state))) {
-                vf.link_state = link_state.link_state;
-                vf.valid |= PF_VF_LINK_STATE;
-        }
-        if (copy_attribute(attributes, IFLA_VF_RATE, &rate, sizeof(rate))) {
-                vf.min_rate = rate.min_tx_rate;
-                vf.max_rate = rate.max_tx_rate;
-                vf.valid |= PF_VF_RATE;
-        }
-        if (copy_attribute(attributes, IFLA_VF_RSS_QUERY_EN, &query_rss, sizeof(query_rss)) &&
-            query_rss.setting != SETTING_UNKNOWN) {
-                vf.query_rss = query_rss.setting != 0;
-                vf.valid |= PF_VF_QUERY_RSS;
-        }
-
-        *ret = vf;
-        return 0;
-}
-
-/* Is there room for an attribute, and for all that it says it holds? */
-static bool attribute_fits(const uint8_t *position, const uint8_t *end)
-{
-        const struct nlattr *attribute = (const struct nlattr *) position;
-
-        return end - position >= NLA_HDRLEN && attribute->nla_len >= NLA_HDRLEN && attribute->nla_len <= end - position;
-}
-
-int vf_attributes_parse(const struct nlmsghdr *header, unsigned index, struct pf_vf_attributes *ret)
-{
-        const uint8_t *end = (const uint8_t *) header + header->nlmsg_len;
-        const uint8_t *position;
-
-        if (header->nlmsg_type != RTM_NEWLINK || !nlmsg_valid_hdr(header, sizeof(struct ifinfomsg)))
-                return -EBADMSG;
-
-        /* What comes before the list has honest lengths. */
-        position = (const uint8_t *) nlmsg_attrdata(header, sizeof(struct ifinfomsg));
-        while (end - position >= NLA_HDRLEN && nla_type((const struct nlattr *) position) != IFLA_VFINFO_LIST) {
-                if (!attribute_fits(position, end))
-                        return -ENODATA;
-                position += NLA_ALIGN(((const struct nlattr *) position)->nla_len);
-        }
-        position += NLA_HDRLEN;
-
-        while (position < end && attribute_fits(position, end)) {
-                const struct nlattr *info = (const struct nlattr *) position;
-                const struct nlattr *first = nla_data(info);
-                const struct ifla_vf_mac *mac;
-
-                if (nla_type(info) != IFLA_VF_INFO || nla_len(info) < (int) (NLA_HDRLEN + sizeof(*mac)) ||
-                    nla_type(first) != IFLA_VF_MAC || nla_len(first) < (int) sizeof(*mac))
-                        break;
-                mac = nla_data(first);
-                if (mac->vf == index)
-                        return parse_vf((struct nlattr *) info, ret);
-                position += NLA_ALIGN(info->nla_len);
-        }
-        return -ENODATA;
-}
-
 struct vf_query {
         unsigned index;
         struct pf_vf_attributes answer;
@@ -207,32 +91,38 @@ static int take_vf(const struct nlmsghdr *header, void *userdata)
         struct vf_query *query = userdata;
 
         query->pf_is_up = ((const struct ifinfomsg *) nlmsg_data(header))->ifi_flags & IFF_UP;
-        return vf_attributes_parse(header, query->index, &query->answer);
+        return vf_message_parse(header, query->index, &query->answer);
 }
 
-static int query_vf(struct vswitch_netlink *netlink, const struct pf *pf, struct vf_query *query,
-                    struct vswitch_error *error)
+/* Asks for the PF with its VFs; `filters` are RTEXT_FILTER_* bits. */
+static int get_pf(struct vswitch_netlink *netlink, const struct pf *pf, uint32_t filters,
+                  vswitch_netlink_handler handler, void *userdata, struct vswitch_error *refusal)
 {
         struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = pf->ifindex };
         struct nl_msg *message = vswitch_netlink_message(RTM_GETLINK, 0, &info, sizeof(info));
-        struct vswitch_error refusal = { 0 };
-        int r;
 
         if (!message)
                 return -ENOMEM;
-        nla_put_u32(message, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS);
+        nla_put_u32(message, IFLA_EXT_MASK, filters);
+        return vswitch_netlink_dump(netlink, message, 0, handler, NULL, userdata, refusal);
+}
 
-        r = vswitch_netlink_dump(netlink, message, 0, take_vf, NULL, query, &refusal);
+static int query_vf(struct vswitch_netlink *netlink, struct pf *pf, struct vf_query *query, struct vswitch_error *error)
+{
+        struct vswitch_error refusal = { 0 };
+        int r = get_pf(netlink, pf, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS, take_vf, query, &refusal);
+
         if (r == -ENODATA)
                 return vswitch_error_set(error, r, "%s does not report a VF %u", pf->name, query->index);
         if (r < 0)
                 return vswitch_error_set(error, r, "cannot read VF %u of %s: %s", query->index, pf->name,
                                          vswitch_error_text(&refusal, r));
+        vf_attributes_learn_from_read(pf, &query->answer);
         return 0;
 }
 
-int vf_attributes_read(struct vswitch_netlink *netlink, const struct pf *pf, unsigned index,
-                       struct pf_vf_attributes *ret, struct vswitch_error *error)
+int vf_attributes_read(struct vswitch_netlink *netlink, struct pf *pf, unsigned index, struct pf_vf_attributes *ret,
+                       struct vswitch_error *error)
 {
         struct vf_query query = { .index = index };
         int r = query_vf(netlink, pf, &query, error);
@@ -241,6 +131,141 @@ int vf_attributes_read(struct vswitch_netlink *netlink, const struct pf *pf, uns
                 return r;
         *ret = query.answer;
         return 0;
+}
+
+/* Of all VFs; the array of one kind is asked for. */
+struct list_query {
+        size_t limit;
+        struct pf_vf_attributes *attributes;
+        struct pf_vf_statistics *statistics;
+        size_t count;
+};
+
+static int take_attributes(const struct nlmsghdr *header, void *userdata)
+{
+        struct list_query *query = userdata;
+
+        free(query->attributes);
+        query->attributes = NULL;
+        return vf_message_parse_all(header, query->limit, &query->attributes, &query->count);
+}
+
+static int take_statistics(const struct nlmsghdr *header, void *userdata)
+{
+        struct list_query *query = userdata;
+
+        free(query->statistics);
+        query->statistics = NULL;
+        return vf_message_parse_all_statistics(header, query->limit, &query->statistics, &query->count);
+}
+
+static int list_failed(const struct pf *pf, int r, const struct vswitch_error *refusal, struct vswitch_error *error)
+{
+        return vswitch_error_set(error, r, "cannot read the VFs of %s: %s", pf->name, vswitch_error_text(refusal, r));
+}
+
+int vf_attributes_list(struct vswitch_netlink *netlink, struct pf *pf, struct pf_vf_attributes **ret, size_t *ret_count,
+                       struct vswitch_error *error)
+{
+        struct list_query query = { .limit = pf->total_vfs };
+        struct vswitch_error refusal = { 0 };
+        int r = get_pf(netlink, pf, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS, take_attributes, &query, &refusal);
+
+        if (r < 0) {
+                free(query.attributes);
+                return list_failed(pf, r, &refusal, error);
+        }
+        for (size_t i = 0; i < query.count; i++)
+                if (query.attributes[i].valid != 0)
+                        vf_attributes_learn_from_read(pf, &query.attributes[i]);
+        *ret = query.attributes;
+        *ret_count = query.count;
+        return 0;
+}
+
+static bool has_counted(const struct list_query *query)
+{
+        static const struct pf_vf_statistics zero;
+
+        for (size_t i = 0; i < query->count; i++)
+                if (memcmp(&query->statistics[i], &zero, sizeof(zero)) != 0)
+                        return true;
+        return false;
+}
+
+int vf_attributes_list_statistics(struct vswitch_netlink *netlink, struct pf *pf, struct pf_vf_statistics **ret,
+                                  size_t *ret_count, struct vswitch_error *error)
+{
+        struct list_query query = { .limit = pf->total_vfs };
+        struct vswitch_error refusal = { 0 };
+        int r = get_pf(netlink, pf, RTEXT_FILTER_VF, take_statistics, &query, &refusal);
+
+        if (r == 0 && !pf_card_find(pf)->statistics && !has_counted(&query)) {
+                free(query.statistics);
+                return vswitch_error_set(error, -EOPNOTSUPP, "driver %s of %s does not count the frames of VFs",
+                                         pf->kernel_driver, pf->name);
+        }
+        if (r < 0) {
+                free(query.statistics);
+                return list_failed(pf, r, &refusal, error);
+        }
+        *ret = query.statistics;
+        *ret_count = query.count;
+        return 0;
+}
+
+int vf_attributes_read_statistics(struct vswitch_netlink *netlink, struct pf *pf, unsigned index,
+                                  struct pf_vf_statistics *ret, struct vswitch_error *error)
+{
+        _cleanup_(vswitch_freep) struct pf_vf_statistics *statistics = NULL;
+        size_t count = 0;
+        int r = vf_attributes_list_statistics(netlink, pf, &statistics, &count, error);
+
+        if (r < 0)
+                return r;
+        if (index >= count)
+                return vswitch_error_set(error, -ENODATA, "%s does not report a VF %u", pf->name, index);
+        *ret = statistics[index];
+        return 0;
+}
+
+/*
+ * Learning
+ */
+
+static unsigned bit_number(enum pf_vf_attribute attribute)
+{
+        return (unsigned) __builtin_ctz(attribute);
+}
+
+static void cannot(struct pf *pf, enum pf_vf_attribute attribute, const char *words)
+{
+        char *refusal = pf->refusals[bit_number(attribute)];
+
+        pf->can_set &= ~(uint32_t) attribute;
+        pf->cannot_set |= attribute;
+        snprintf(refusal, sizeof(pf->refusals[0]), "%s", words);
+}
+
+void vf_attributes_learn_from_read(struct pf *pf, const struct pf_vf_attributes *present)
+{
+        /* For the others the kernel reports zeros when the driver says nothing. */
+        static const enum pf_vf_attribute reported[] = { PF_VF_SPOOF_CHECK, PF_VF_TRUST, PF_VF_QUERY_RSS };
+
+        for (size_t i = 0; i < sizeof(reported) / sizeof(reported[0]); i++)
+                if (!((present->valid | pf->can_set | pf->cannot_set) & reported[i]))
+                        cannot(pf, reported[i], "the driver does not report it");
+}
+
+void vf_attributes_learn_from_write(struct pf *pf, enum pf_vf_attribute attribute, int result, const char *words)
+{
+        if (result == -EOPNOTSUPP || result == -ENOSYS) {
+                cannot(pf, attribute, words);
+        } else if (result == 0) {
+                pf->can_set |= attribute;
+                pf->cannot_set &= ~(uint32_t) attribute;
+                pf->refusals[bit_number(attribute)][0] = '\0';
+        }
 }
 
 /*
@@ -337,7 +362,7 @@ static void pause_briefly(void)
         (void) nanosleep(&pause, NULL);
 }
 
-static int write_attribute(struct vswitch_netlink *netlink, const struct pf *pf, const struct vf_query *present,
+static int write_attribute(struct vswitch_netlink *netlink, struct pf *pf, const struct vf_query *present,
                            const struct pf_vf_attributes *wanted, enum pf_vf_attribute attribute,
                            struct vswitch_error *error)
 {
@@ -351,6 +376,11 @@ static int write_attribute(struct vswitch_netlink *netlink, const struct pf *pf,
                         break;
                 pause_briefly();
         }
+        if (r == -ERROR_NOT_SUPPORTED) {
+                r = -EOPNOTSUPP;
+                refusal.text[0] = '\0';
+        }
+        vf_attributes_learn_from_write(pf, attribute, r, vswitch_error_text(&refusal, r));
         if (r == 0)
                 return 0;
 
@@ -376,7 +406,7 @@ static uint32_t find_differences(const struct pf_vf_attributes *present, const s
 }
 
 /* Reads back what was written. A driver that hands the write to firmware may be a moment behind. */
-static int verify(struct vswitch_netlink *netlink, const struct pf *pf, const struct pf_vf_attributes *wanted,
+static int verify(struct vswitch_netlink *netlink, struct pf *pf, const struct pf_vf_attributes *wanted,
                   uint32_t written, struct vf_query *present, struct vswitch_error *error)
 {
         uint32_t different = 0;
@@ -400,7 +430,7 @@ static int verify(struct vswitch_netlink *netlink, const struct pf *pf, const st
 }
 
 /* Writes those of `attributes` that need it, in the order of names[], and verifies them. */
-static int write_attributes(struct vswitch_netlink *netlink, const struct pf *pf, const struct pf_vf_attributes *wanted,
+static int write_attributes(struct vswitch_netlink *netlink, struct pf *pf, const struct pf_vf_attributes *wanted,
                             uint32_t attributes, struct vf_query *present, struct vswitch_error *error)
 {
         uint32_t written = 0;
@@ -421,7 +451,7 @@ static int write_attributes(struct vswitch_netlink *netlink, const struct pf *pf
         return written != 0 ? verify(netlink, pf, wanted, written, present, error) : 0;
 }
 
-int vf_attributes_set(struct vswitch_netlink *netlink, const struct pf *pf, unsigned index,
+int vf_attributes_set(struct vswitch_netlink *netlink, struct pf *pf, unsigned index,
                       const struct pf_vf_attributes *wanted, struct vswitch_error *error)
 {
         struct vf_query present = { .index = index };
@@ -433,4 +463,27 @@ int vf_attributes_set(struct vswitch_netlink *netlink, const struct pf *pf, unsi
         if (r == 0)
                 r = write_attributes(netlink, pf, wanted, wanted->valid & PF_VF_MAC, &present, error);
         return r;
+}
+
+int vf_attributes_ask(struct vswitch_netlink *netlink, struct pf *pf, unsigned index, struct vswitch_error *error)
+{
+        struct vf_query present = { .index = index };
+        struct pf_vf_attributes wanted;
+        uint32_t written = 0;
+        int r = query_vf(netlink, pf, &present, error);
+
+        if (r < 0)
+                return r;
+        pf->asked = true;
+        wanted = present.answer;
+        for (size_t i = 0; i < NAME_COUNT; i++) {
+                enum pf_vf_attribute attribute = names[i].attribute;
+
+                if (attribute == PF_VF_MAC || !(wanted.valid & attribute) || (pf->can_set | pf->cannot_set) & attribute)
+                        continue;
+                /* A refusal is an answer. */
+                if (write_attribute(netlink, pf, &present, &wanted, attribute, NULL) == 0)
+                        written |= attribute;
+        }
+        return written != 0 ? verify(netlink, pf, &wanted, written, &present, error) : 0;
 }

@@ -269,6 +269,7 @@ static void reconcile(struct manager *manager)
 {
         struct manager_nic *nic, *next;
 
+        switches_reconcile(manager);
         for (nic = TAILQ_FIRST(&manager->nics); nic; nic = next) {
                 next = TAILQ_NEXT(nic, entry);
                 if (nic->dirty)
@@ -365,7 +366,7 @@ static void on_claim(const struct claim *stored, void *userdata)
         struct claim *claim;
 
         for (size_t i = 0; i < manager->switches_count; i++)
-                if (strcmp(manager->switches[i].uplink.name, stored->pf) == 0)
+                if (uplinks_find_by_vf(&manager->switches[i], stored->vf_index, stored->vf_address))
                         nic_switch = &manager->switches[i];
         if (!nic && nic_switch)
                 nic = nic_from_disk(manager, stored->uuid, stored->alias, stored->domain, &stored->mac, nic_switch);
@@ -380,6 +381,7 @@ static void on_claim(const struct claim *stored, void *userdata)
         *claim = *stored;
         nic->claim = claim;
         nic->facts.attached = FAILOVER_UNKNOWN;
+        uplinks_name_claims(nic->nic_switch);
 }
 
 static void on_unreadable(const char *file, const char *sentence, void *userdata)
@@ -463,6 +465,10 @@ int manager_new(sd_event *loop, const struct manager_options *options, struct ma
         if (r == 0)
                 r = add_sources(manager, error);
         if (r == 0)
+                r = pool_new(manager, error);
+        if (r == 0)
+                r = carrier_new(manager, error);
+        if (r == 0)
                 r = switches_new(manager, error);
         if (r == 0)
                 r = load_claims(manager, error);
@@ -484,6 +490,7 @@ void manager_free(struct manager *manager)
                 return;
         /* The threads first: their answers find NICs. Nothing on the host is changed by leaving. */
         guests_free(manager->guests);
+        pool_free(manager);
         hook_free_all(manager);
         control_free(manager->control);
         manager->control = NULL;
@@ -491,6 +498,7 @@ void manager_free(struct manager *manager)
         sd_event_source_unref(manager->reconcile_source);
         sd_event_source_unref(manager->deadline_source);
         sd_event_source_unref(manager->vectors_source);
+        sd_event_source_unref(manager->carrier_source);
         nics_free_all(manager);
         switches_free(manager);
         vswitch_netlink_monitor_close(manager->monitor);

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Which VF is whose. A VF is free only when everything says so: no claim of ours, no guest that libvirt knows, no
- * process that holds it through VFIO, no netdev in use. In doubt it is foreign, and a foreign VF is never touched.
+ * Which VF is whose. A VF is free only when everything says so: no claim of ours, not set aside, no guest that libvirt
+ * knows, no process that holds it through VFIO, no driver of somebody else's (DPDK's, a guest's), no netdev in use. In
+ * doubt it is foreign, and a foreign VF is never touched.
+ *
+ * The questions come in the order of what they cost: a card with hundreds of VFs is asked only about those that may be
+ * free by everything that this daemon and sysfs know.
  */
 
+#include "src/daemon/log.h"
 #include "src/daemon/manager.h"
+
+#include "vswitch/pf_sysfs.h"
 
 #include <linux/if_link.h>
 #include <stdio.h>
@@ -60,10 +67,6 @@ static bool netdev_in_use(struct manager *manager, const struct pf_vf *vf, const
 {
         struct vswitch_link link;
 
-        if (vf->netdev[0] == '\0') {
-                snprintf(owner, owner_size, "driver %s has it, without a netdev in this network namespace", vf->driver);
-                return true;
-        }
         if (vswitch_link_get_by_name(manager->netlink, vf->netdev, &link, NULL) < 0) {
                 snprintf(owner, owner_size, "its netdev %s cannot be read", vf->netdev);
                 return true;
@@ -71,6 +74,10 @@ static bool netdev_in_use(struct manager *manager, const struct pf_vf *vf, const
         if (link.up || link.master) {
                 snprintf(owner, owner_size, "its netdev %s is %s on this host", vf->netdev,
                          link.master ? "a port of a bridge or bond" : "up");
+                return true;
+        }
+        if (pf_sysfs_has_upper(vf->netdev)) {
+                snprintf(owner, owner_size, "its netdev %s carries another device (macvtap, VLAN)", vf->netdev);
                 return true;
         }
         if ((attributes->valid & PF_VF_MAC) && !vswitch_mac_is_zero(&attributes->mac) &&
@@ -81,18 +88,51 @@ static bool netdev_in_use(struct manager *manager, const struct pf_vf *vf, const
         return false;
 }
 
-enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
-                        const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
+/* Its driver says that it is in somebody's hands. */
+static bool driver_has_it(const struct pf_vf *vf, char *owner, size_t owner_size)
 {
-        struct manager *manager = nic_switch->manager;
+        static const char *const programs[] = { "uio_pci_generic", "igb_uio" };
+        bool is_open = false;
+
+        for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+                if (strcmp(vf->driver, programs[i]) == 0) {
+                        snprintf(owner, owner_size, "driver %s has it, for a program that drives it itself (DPDK)",
+                                 vf->driver);
+                        return true;
+                }
+        if (pf_sysfs_driver_is_vfio(vf->driver)) {
+                if (pf_vf_is_open(vf->address, &is_open, NULL) < 0 || is_open) {
+                        snprintf(owner, owner_size, "a process that vswitch does not know uses it through VFIO");
+                        return true;
+                }
+                /* vfio-pci may be left from anybody; a card's own variant somebody chose for a guest. */
+                if (strcmp(vf->driver, "vfio-pci") != 0) {
+                        snprintf(owner, owner_size, "driver %s has it: somebody prepared it for a guest", vf->driver);
+                        return true;
+                }
+                return false;
+        }
+        if (vf->driver[0] && vf->netdev[0] == '\0') {
+                snprintf(owner, owner_size, "driver %s has it, without a netdev in this network namespace", vf->driver);
+                return true;
+        }
+        return false;
+}
+
+/* What is known of a VF without asking the card. FREE: it may be. */
+static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf, char *owner, size_t owner_size)
+{
         const struct manager_nic *nic = vfs_claimant(manager, vf->address);
         const struct manager_domain *domain;
-        bool open = false;
 
         owner[0] = '\0';
         if (nic) {
                 snprintf(owner, owner_size, "%s", nic->label);
                 return nic->claim->leased ? VF_LEASED : VF_CLAIMED;
+        }
+        if (pool_is_reserved(manager, vf->address)) {
+                snprintf(owner, owner_size, "set aside for a probe");
+                return VF_FOREIGN;
         }
         domain = find_domain_with_device(manager, vf->address);
         if (domain) {
@@ -103,24 +143,66 @@ enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *v
                 snprintf(owner, owner_size, "it has a claim that this vswitchd cannot use; see its log");
                 return VF_FOREIGN;
         }
+        return driver_has_it(vf, owner, owner_size) ? VF_FOREIGN : VF_FREE;
+}
+
+/* The PF beneath this switch that has the VF. */
+static const char *find_pf_name(struct manager_switch *nic_switch, const struct pf_vf *vf)
+{
+        for (size_t i = 0; i < nic_switch->pfs_count; i++) {
+                struct pf *pf = nic_switch->pfs[i].pf;
+                struct pf_vf present;
+
+                if (pf->driver->read_vf(pf, vf->index, &present, NULL) == 0 &&
+                    strcmp(present.address, vf->address) == 0)
+                        return pf->name;
+        }
+        return "PF";
+}
+
+/* ... and by what the card and the host's netdev say. */
+static enum vf_state seen_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
+                                const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
+{
+        if (vf->netdev[0])
+                return netdev_in_use(nic_switch->manager, vf, attributes, owner, owner_size) ? VF_FOREIGN : VF_FREE;
         /* Without a host driver nobody made a MAC up: who set it is about to use it, libvirt for a guest, say. */
-        if ((vf->driver[0] == '\0' || strcmp(vf->driver, "vfio-pci") == 0) && (attributes->valid & PF_VF_MAC) &&
-            !vswitch_mac_is_zero(&attributes->mac)) {
+        if ((attributes->valid & PF_VF_MAC) && !vswitch_mac_is_zero(&attributes->mac)) {
                 snprintf(owner, owner_size,
                          "somebody gave it a MAC; if nobody uses it: ip link set %s vf %u mac "
                          "00:00:00:00:00:00",
-                         nic_switch->uplink.name, vf->index);
-                return VF_FOREIGN;
-        }
-        if (strcmp(vf->driver, "vfio-pci") == 0) {
-                if (pf_vf_is_open(vf->address, &open, NULL) < 0 || open) {
-                        snprintf(owner, owner_size, "a process that vswitch does not know uses it through VFIO");
-                        return VF_FOREIGN;
-                }
-        } else if (vf->driver[0] && netdev_in_use(manager, vf, attributes, owner, owner_size)) {
+                         find_pf_name(nic_switch, vf), vf->index);
                 return VF_FOREIGN;
         }
         return VF_FREE;
+}
+
+enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
+                        const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
+{
+        enum vf_state state = known_state(nic_switch->manager, vf, owner, owner_size);
+
+        return state != VF_FREE ? state : seen_state(nic_switch, vf, attributes, owner, owner_size);
+}
+
+/* Once for each PF, when somebody is to get a VF of it for the first time: what can this driver set? Asking writes to
+ * the VF what it has, so it is done with one that is free. */
+static void ask_driver(struct pf *pf, unsigned vf_index)
+{
+        struct vswitch_error error = { 0 };
+        char can[96], cannot[96];
+        int r;
+
+        if (pf->asked)
+                return;
+        r = pf->driver->ask_attributes(pf, vf_index, &error);
+        if (r < 0)
+                log_warning(pf->name, "cannot find out what driver %s can set: %s", pf->kernel_driver,
+                            vswitch_error_text(&error, r));
+        else
+                log_info(pf->name, "driver %s can set %s%s%s", pf->kernel_driver,
+                         pf_attribute_names(pf->can_set, can, sizeof(can)), pf->cannot_set ? "; it cannot set " : "",
+                         pf_attribute_names(pf->cannot_set, cannot, sizeof(cannot)));
 }
 
 enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
@@ -129,7 +211,6 @@ enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_
         struct pf *pf = nic_switch->pf;
         struct pf_vf *vfs = NULL;
         size_t count = 0, free_count = 0;
-        bool found = false;
 
         if (!nic_switch->config->iov)
                 return FAILOVER_REASON_SWITCH_NOT_IOV;
@@ -139,22 +220,24 @@ enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_
                 return FAILOVER_REASON_NO_UPLINK;
         if (pf->total_vfs == 0)
                 return FAILOVER_REASON_NO_SRIOV;
+        if (pool_is_changing(nic_switch->manager, pf))
+                return FAILOVER_REASON_NO_FREE_VF;
         if (pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0 || count == 0) {
                 free(vfs);
                 return FAILOVER_REASON_NO_VFS;
         }
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && free_count <= nic_switch->config->reserve_vfs; i++) {
                 struct pf_vf_attributes attributes = { 0 };
                 char owner[192];
 
-                if (pf->driver->read_attributes(pf, vfs[i].index, &attributes, NULL) < 0 ||
-                    vfs_state(nic_switch, &vfs[i], &attributes, owner, sizeof(owner)) != VF_FREE)
+                if (known_state(nic_switch->manager, &vfs[i], owner, sizeof(owner)) != VF_FREE ||
+                    pf->driver->read_attributes(pf, vfs[i].index, &attributes, NULL) < 0 ||
+                    seen_state(nic_switch, &vfs[i], &attributes, owner, sizeof(owner)) != VF_FREE)
                         continue;
-                free_count++;
-                if (!found) {
+                if (free_count++ == 0) {
                         *ret = vfs[i];
                         *ret_before = attributes;
-                        found = true;
+                        ask_driver(pf, vfs[i].index);
                 }
         }
         free(vfs);

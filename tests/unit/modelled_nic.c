@@ -41,6 +41,32 @@ void modelled_nic_reset(void)
         switch_count = 0;
 }
 
+/* As they are when they have just appeared. */
+static void make_vfs(struct modelled_pf *model, size_t count)
+{
+        size_t number = (size_t) (model - pfs) + 1;
+
+        memset(model->vfs, 0, sizeof(model->vfs));
+        model->vf_count = count;
+        for (size_t i = 0; i < count; i++) {
+                struct pf_vf *vf = &model->vfs[i].identity;
+
+                vf->index = (unsigned) i;
+                snprintf(vf->address, sizeof(vf->address), "0000:%02zx:%02zx.%zu", number, 0x10 + 2 * i / 8, 2 * i % 8);
+                snprintf(vf->iommu_group, sizeof(vf->iommu_group), "%zu", number * 100 + i);
+                if (model->autoprobe) {
+                        snprintf(vf->driver, sizeof(vf->driver), "igbvf");
+                        snprintf(vf->netdev, sizeof(vf->netdev), "%.10sv%zu", model->pf.name, i);
+                }
+                model->vfs[i].attributes = (struct pf_vf_attributes){
+                        .valid = PF_VF_MAC | PF_VF_VLAN | PF_VF_SPOOF_CHECK | PF_VF_TRUST | PF_VF_LINK_STATE |
+                                 PF_VF_RATE,
+                        .vlan_protocol = 0x8100,
+                        .spoof_check = true,
+                };
+        }
+}
+
 struct modelled_pf *modelled_pf_add(const char *name, int ifindex, size_t vf_count)
 {
         LOCKED();
@@ -52,24 +78,11 @@ struct modelled_pf *modelled_pf_add(const char *name, int ifindex, size_t vf_cou
         snprintf(model->pf.name, sizeof(model->pf.name), "%s", name);
         snprintf(model->pf.address, sizeof(model->pf.address), "0000:%02zx:00.0", pf_count);
         snprintf(model->pf.kernel_driver, sizeof(model->pf.kernel_driver), "igb");
+        model->pf.vendor = 0x8086;
+        model->pf.device = 0x10c9;
         model->filter_capacity = MODELLED_FILTERS_MAX;
-        model->vf_count = vf_count;
-        for (size_t i = 0; i < vf_count; i++) {
-                struct pf_vf *vf = &model->vfs[i].identity;
-
-                vf->index = (unsigned) i;
-                snprintf(vf->address, sizeof(vf->address), "0000:%02zx:%02zx.%zu", pf_count, 0x10 + 2 * i / 8,
-                         2 * i % 8);
-                snprintf(vf->driver, sizeof(vf->driver), "igbvf");
-                snprintf(vf->netdev, sizeof(vf->netdev), "%.10sv%zu", name, i);
-                snprintf(vf->iommu_group, sizeof(vf->iommu_group), "%zu", pf_count * 100 + i);
-                model->vfs[i].attributes = (struct pf_vf_attributes){
-                        .valid = PF_VF_MAC | PF_VF_VLAN | PF_VF_SPOOF_CHECK | PF_VF_TRUST | PF_VF_LINK_STATE |
-                                 PF_VF_RATE,
-                        .vlan_protocol = 0x8100,
-                        .spoof_check = true,
-                };
-        }
+        model->autoprobe = true;
+        make_vfs(model, vf_count);
         return model;
 }
 
@@ -82,6 +95,43 @@ struct modelled_switch *modelled_switch_add(const char *name, int ifindex)
         model->ifindex = ifindex;
         snprintf(model->name, sizeof(model->name), "%s", name);
         return model;
+}
+
+static bool vlan_is_in(const uint64_t set[64], uint16_t vlan)
+{
+        return set[vlan / 64] >> (vlan % 64) & 1;
+}
+
+void modelled_port_add_vlan(struct modelled_port *port, uint16_t vlan, bool tagged)
+{
+        port->member[vlan / 64] |= UINT64_C(1) << (vlan % 64);
+        if (tagged)
+                port->untagged[vlan / 64] &= ~(UINT64_C(1) << (vlan % 64));
+        else
+                port->untagged[vlan / 64] |= UINT64_C(1) << (vlan % 64);
+}
+
+void modelled_port_remove_vlan(struct modelled_port *port, uint16_t vlan)
+{
+        port->member[vlan / 64] &= ~(UINT64_C(1) << (vlan % 64));
+        port->untagged[vlan / 64] &= ~(UINT64_C(1) << (vlan % 64));
+        if (port->pvid == vlan)
+                port->pvid = 0;
+}
+
+struct modelled_port *modelled_port_find(struct modelled_switch *software_switch, int ifindex)
+{
+        struct modelled_port *port;
+
+        for (size_t i = 0; i < software_switch->port_count; i++)
+                if (software_switch->ports[i].ifindex == ifindex)
+                        return &software_switch->ports[i];
+        if (software_switch->port_count == MODELLED_PORTS_MAX)
+                abort();
+        port = &software_switch->ports[software_switch->port_count++];
+        *port = (struct modelled_port){ .ifindex = ifindex, .pvid = 1 };
+        modelled_port_add_vlan(port, 1, false);
+        return port;
 }
 
 struct modelled_vf *modelled_vf_find(const char *vf_address)
@@ -208,12 +258,88 @@ static bool copy_attribute(struct pf_vf_attributes *to, const struct pf_vf_attri
         }
 }
 
+static int model_list_attributes(struct pf *pf, struct pf_vf_attributes **ret, size_t *ret_count,
+                                 struct vswitch_error *error)
+{
+        LOCKED();
+        const struct modelled_pf *model = model_of_pf(pf);
+        struct pf_vf_attributes attributes[MODELLED_VFS_MAX];
+
+        for (size_t i = 0; i < model->vf_count; i++)
+                attributes[i] = model->vfs[i].attributes;
+        return copy_array(attributes, model->vf_count, sizeof(attributes[0]), ret, ret_count);
+}
+
+static int model_ask_attributes(struct pf *pf, unsigned index, struct vswitch_error *error)
+{
+        LOCKED();
+        struct modelled_pf *model = model_of_pf(pf);
+
+        if (index >= model->vf_count)
+                return vswitch_error_set(error, -ENODATA, "%s does not report a VF %u", pf->name, index);
+        model->asked++;
+        pf->asked = true;
+        pf->cannot_set = model->refused_attributes & model->vfs[index].attributes.valid;
+        pf->can_set = model->vfs[index].attributes.valid & ~model->refused_attributes & ~(uint32_t) PF_VF_MAC;
+        return 0;
+}
+
+static int model_list_statistics(struct pf *pf, struct pf_vf_statistics **ret, size_t *ret_count,
+                                 struct vswitch_error *error)
+{
+        LOCKED();
+        const struct modelled_pf *model = model_of_pf(pf);
+        struct pf_vf_statistics statistics[MODELLED_VFS_MAX];
+
+        if (!model->counts)
+                return vswitch_error_set(error, -EOPNOTSUPP, "driver %s of %s does not count the frames of VFs",
+                                         pf->kernel_driver, pf->name);
+        for (size_t i = 0; i < model->vf_count; i++)
+                statistics[i] = model->vfs[i].statistics;
+        return copy_array(statistics, model->vf_count, sizeof(statistics[0]), ret, ret_count);
+}
+
+static int model_read_statistics(struct pf *pf, unsigned index, struct pf_vf_statistics *ret,
+                                 struct vswitch_error *error)
+{
+        LOCKED();
+        const struct modelled_pf *model = model_of_pf(pf);
+
+        if (!model->counts)
+                return vswitch_error_set(error, -EOPNOTSUPP, "driver %s of %s does not count the frames of VFs",
+                                         pf->kernel_driver, pf->name);
+        if (index >= model->vf_count)
+                return vswitch_error_set(error, -ENODATA, "%s does not report a VF %u", pf->name, index);
+        *ret = model->vfs[index].statistics;
+        return 0;
+}
+
+static int model_set_vf_count(struct pf *pf, unsigned count, struct vswitch_error *error)
+{
+        LOCKED();
+        struct modelled_pf *model = model_of_pf(pf);
+
+        if (pf->total_vfs == 0)
+                return vswitch_error_set(error, -EOPNOTSUPP, "%s has no SR-IOV", pf->name);
+        if (count > pf->total_vfs)
+                return vswitch_error_set(error, -ERANGE, "%s can have %u VFs at most, not %u", pf->name, pf->total_vfs,
+                                         count);
+        if (count == model->vf_count)
+                return 0;
+        if (model->count_error < 0)
+                return vswitch_error_set(error, model->count_error, "cannot make %u VFs of %s", count, pf->name);
+        model->autoprobe = count == 0;
+        make_vfs(model, count);
+        model->writes++;
+        return 0;
+}
+
 static int model_set_attributes(struct pf *pf, unsigned index, const struct pf_vf_attributes *wanted,
                                 struct vswitch_error *error)
 {
         LOCKED();
-        static const enum pf_vf_attribute order[] = { PF_VF_VLAN,       PF_VF_SPOOF_CHECK, PF_VF_TRUST,
-                                                      PF_VF_LINK_STATE, PF_VF_RATE,        PF_VF_MAC };
+        static const enum pf_vf_attribute order[] = { PF_VF_TRUST,       PF_VF_VLAN, PF_VF_LINK_STATE,
+                                                      PF_VF_SPOOF_CHECK, PF_VF_RATE, PF_VF_MAC };
         struct modelled_pf *model = model_of_pf(pf);
 
         if (index >= model->vf_count)
@@ -225,10 +351,18 @@ static int model_set_attributes(struct pf *pf, unsigned index, const struct pf_v
 
                 if (!(wanted->valid & order[i]) || !copy_attribute(&changed, wanted, order[i]))
                         continue;
-                if (model->refused_attributes & order[i])
+                if (model->refused_attributes & order[i]) {
+                        pf->cannot_set |= order[i];
                         return vswitch_error_set(error, -EOPNOTSUPP,
                                                  "cannot set the %s of VF %u of %s: not in this model",
                                                  pf_attribute_names(order[i], name, sizeof(name)), index, pf->name);
+                }
+                if (model->invalid_attributes & order[i])
+                        return vswitch_error_set(error, -EINVAL, "cannot set the %s of VF %u of %s: Invalid argument",
+                                                 pf_attribute_names(order[i], name, sizeof(name)), index, pf->name);
+                pf->can_set |= order[i];
+                if (model->vfs[index].vectors > 0 && order[i] & (PF_VF_VLAN | PF_VF_SPOOF_CHECK | PF_VF_TRUST))
+                        model->vfs[index].disturbances++;
                 model->vfs[index].attributes = changed;
                 model->writes++;
         }
@@ -327,6 +461,11 @@ const struct pf_driver modelled_pf_driver = {
         .read_vf = model_read_vf,
         .read_attributes = model_read_attributes,
         .set_attributes = model_set_attributes,
+        .list_attributes = model_list_attributes,
+        .ask_attributes = model_ask_attributes,
+        .list_statistics = model_list_statistics,
+        .read_statistics = model_read_statistics,
+        .set_vf_count = model_set_vf_count,
         .uplink_filter_add = model_filter_add,
         .uplink_filter_remove = model_filter_remove,
         .uplink_filter_list = model_filter_list,
@@ -366,6 +505,14 @@ static int model_switch_ifindex(const struct softswitch *software_switch)
         return ((const struct modelled_switch *) software_switch)->ifindex;
 }
 
+/* The VLAN that the switch files an entry under. */
+static uint16_t entry_vlan(const struct modelled_switch *model, uint16_t vlan)
+{
+        if (!model->filters_vlans)
+                return 0;
+        return vlan ? vlan : 1;
+}
+
 static const struct modelled_pin *find_pin(const struct modelled_switch *model, const struct vswitch_mac *mac,
                                            uint16_t vlan)
 {
@@ -379,7 +526,8 @@ static int model_read_pin(struct softswitch *software_switch, const struct vswit
                           struct softswitch_pin *ret, struct vswitch_error *error)
 {
         LOCKED();
-        const struct modelled_pin *pin = find_pin(model_of_switch(software_switch), mac, vlan);
+        struct modelled_switch *model = model_of_switch(software_switch);
+        const struct modelled_pin *pin = find_pin(model, mac, entry_vlan(model, vlan));
 
         *ret = (struct softswitch_pin){ .ifindex = pin ? pin->port : 0, .sticky = pin, .vlan = vlan };
         return 0;
@@ -390,13 +538,16 @@ static int model_pin(struct softswitch *software_switch, const struct vswitch_ma
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
-        struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, vlan);
+        struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, entry_vlan(model, vlan));
 
+        if (model->filters_vlans &&
+            !vlan_is_in(modelled_port_find(model, port_ifindex)->member, entry_vlan(model, vlan)))
+                return vswitch_error_set(error, -EINVAL, "port %d is not in VLAN %u", port_ifindex, vlan);
         if (!pin) {
                 if (model->pin_count == MODELLED_PINS_MAX)
                         return -ENOSPC;
                 pin = &model->pins[model->pin_count++];
-                *pin = (struct modelled_pin){ .mac = *mac, .vlan = vlan };
+                *pin = (struct modelled_pin){ .mac = *mac, .vlan = entry_vlan(model, vlan) };
         }
         if (pin->port != port_ifindex)
                 model->writes++;
@@ -409,7 +560,7 @@ static int model_unpin(struct softswitch *software_switch, const struct vswitch_
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
-        struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, vlan);
+        struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, entry_vlan(model, vlan));
 
         if (pin && pin->port == port_ifindex) {
                 *pin = model->pins[--model->pin_count];
@@ -418,10 +569,12 @@ static int model_unpin(struct softswitch *software_switch, const struct vswitch_
         return 0;
 }
 
-static struct modelled_rule *find_rule(struct modelled_switch *model, const struct vswitch_mac *mac, int uplink)
+static struct modelled_rule *find_rule(struct modelled_switch *model, const struct vswitch_mac *mac, uint16_t vlan,
+                                       int uplink)
 {
         for (size_t i = 0; i < model->rule_count; i++)
-                if (model->rules[i].uplink == uplink && vswitch_mac_equal(&model->rules[i].mac, mac))
+                if (model->rules[i].uplink == uplink && model->rules[i].vlan == vlan &&
+                    vswitch_mac_equal(&model->rules[i].mac, mac))
                         return &model->rules[i];
         return NULL;
 }
@@ -436,7 +589,7 @@ static int model_copy_add(struct softswitch *software_switch, const struct vswit
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
-        struct modelled_rule *rule = find_rule(model, mac, uplink_ifindex);
+        struct modelled_rule *rule = find_rule(model, mac, vlan, uplink_ifindex);
 
         if (model->copy_error < 0)
                 return vswitch_error_set(error, model->copy_error, "this kernel cannot copy frames");
@@ -449,6 +602,7 @@ static int model_copy_add(struct softswitch *software_switch, const struct vswit
         }
         *rule = (struct modelled_rule){
                 .mac = *mac,
+                .vlan = vlan,
                 .uplink = uplink_ifindex,
                 .ingress_tap = tap_ifindex,
                 .egress_tap = mirror ? tap_ifindex : 0,
@@ -462,7 +616,7 @@ static int model_copy_remove(struct softswitch *software_switch, const struct vs
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
-        struct modelled_rule *rule = find_rule(model, mac, uplink_ifindex);
+        struct modelled_rule *rule = find_rule(model, mac, vlan, uplink_ifindex);
 
         if (rule) {
                 *rule = model->rules[--model->rule_count];
@@ -475,7 +629,7 @@ static int model_copy_read(struct softswitch *software_switch, const struct vswi
                            int uplink_ifindex, bool mirror, int *ret_tap_ifindex, struct vswitch_error *error)
 {
         LOCKED();
-        const struct modelled_rule *rule = find_rule(model_of_switch(software_switch), mac, uplink_ifindex);
+        const struct modelled_rule *rule = find_rule(model_of_switch(software_switch), mac, vlan, uplink_ifindex);
 
         if (!rule)
                 *ret_tap_ifindex = 0;
@@ -521,6 +675,70 @@ static int model_set_multicast_router(struct softswitch *software_switch, int po
         return 0;
 }
 
+static int model_read_port_vlans(struct softswitch *software_switch, int port_ifindex,
+                                 struct softswitch_port_vlans *ret, struct vswitch_error *error)
+{
+        LOCKED();
+        struct modelled_switch *model = model_of_switch(software_switch);
+        const struct modelled_port *port = modelled_port_find(model, port_ifindex);
+
+        model->port_reads++;
+        *ret = (struct softswitch_port_vlans){ .filters = model->filters_vlans };
+        if (!model->filters_vlans)
+                return 0;
+        ret->pvid = port->pvid;
+        memcpy(ret->member, port->member, sizeof(ret->member));
+        memcpy(ret->untagged, port->untagged, sizeof(ret->untagged));
+        for (size_t i = 0; i < 64; i++)
+                ret->count += (unsigned) __builtin_popcountll(port->member[i]);
+        return 0;
+}
+
+static int model_set_access_vlan(struct softswitch *software_switch, int port_ifindex, uint16_t vlan,
+                                 struct vswitch_error *error)
+{
+        LOCKED();
+        struct modelled_switch *model = model_of_switch(software_switch);
+        struct modelled_port *port = modelled_port_find(model, port_ifindex);
+
+        if (!model->filters_vlans)
+                return vswitch_error_set(error, -EOPNOTSUPP, "%s does not filter VLANs", model->name);
+        if (model->vlan_error < 0)
+                return vswitch_error_set(error, model->vlan_error, "this port takes no VLAN");
+        memset(port->member, 0, sizeof(port->member));
+        memset(port->untagged, 0, sizeof(port->untagged));
+        modelled_port_add_vlan(port, vlan, false);
+        port->pvid = vlan;
+        model->writes++;
+        return 0;
+}
+
+static int model_guard_read(struct softswitch *software_switch, int port_ifindex, struct softswitch_guard *ret,
+                            bool *ret_foreign, struct vswitch_error *error)
+{
+        LOCKED();
+        struct modelled_switch *model = model_of_switch(software_switch);
+        const struct modelled_port *port = modelled_port_find(model, port_ifindex);
+
+        model->port_reads++;
+        *ret = port->guard;
+        *ret_foreign = port->foreign;
+        return 0;
+}
+
+static int model_guard_set(struct softswitch *software_switch, int port_ifindex, const struct softswitch_guard *wanted,
+                           struct vswitch_error *error)
+{
+        LOCKED();
+        struct modelled_switch *model = model_of_switch(software_switch);
+
+        if (model->guard_error < 0)
+                return vswitch_error_set(error, model->guard_error, "this kernel cannot drop frames");
+        modelled_port_find(model, port_ifindex)->guard = *wanted;
+        model->writes++;
+        return 0;
+}
+
 static int model_announce(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                           int uplink_ifindex, struct vswitch_error *error)
 {
@@ -546,6 +764,10 @@ const struct softswitch_driver modelled_switch_driver = {
         .copy_read = model_copy_read,
         .copy_list = model_copy_list,
         .set_multicast_router = model_set_multicast_router,
+        .read_port_vlans = model_read_port_vlans,
+        .set_access_vlan = model_set_access_vlan,
+        .guard_read = model_guard_read,
+        .guard_set = model_guard_set,
         .announce = model_announce,
 };
 
@@ -553,14 +775,44 @@ const struct softswitch_driver modelled_switch_driver = {
  * Frames
  */
 
-/* Does the embedded switch give a frame for `mac` to some VF, and to the PF? */
-static void embedded_switch(const struct modelled_pf *pf, const struct vswitch_mac *mac, bool *ret_vf, bool *ret_pf)
+/* A frame on its way: in which VLAN of the switch, and with which tag on the uplink. */
+struct frame {
+        const struct vswitch_mac *mac;
+        uint16_t vlan; /* 0: the switch does not filter */
+        uint16_t tag;  /* 0: none */
+        bool passes_uplink;
+        bool passes_tap;
+};
+
+static struct frame frame_in_vlan(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,
+                                  const struct vswitch_mac *mac, uint16_t vlan)
+{
+        struct modelled_switch *model = (struct modelled_switch *) software_switch;
+        const struct modelled_port *uplink, *port;
+
+        if (!model->filters_vlans)
+                return (struct frame){ .mac = mac, .tag = vlan, .passes_uplink = true, .passes_tap = true };
+        uplink = modelled_port_find(model, pf->pf.ifindex);
+        port = modelled_port_find(model, tap);
+        return (struct frame){
+                .mac = mac,
+                .vlan = vlan,
+                .tag = vlan_is_in(uplink->untagged, vlan) ? 0 : vlan,
+                .passes_uplink = vlan_is_in(uplink->member, vlan),
+                .passes_tap = vlan_is_in(port->member, vlan),
+        };
+}
+
+/* Does the embedded switch give a frame for `mac` to some VF, and to the PF? A VF gets frames of its VLAN, or those
+ * without a tag. */
+static void embedded_switch(const struct modelled_pf *pf, const struct frame *frame, bool *ret_vf, bool *ret_pf)
 {
         bool vf = false;
-        bool to_pf = modelled_pf_has_filter(pf, mac);
+        bool to_pf = modelled_pf_has_filter(pf, frame->mac);
 
         for (size_t i = 0; i < pf->vf_count; i++)
-                if (vswitch_mac_equal(&pf->vfs[i].attributes.mac, mac) &&
+                if (vswitch_mac_equal(&pf->vfs[i].attributes.mac, frame->mac) &&
+                    pf->vfs[i].attributes.vlan == frame->tag &&
                     (pf->steering != MODELLED_FOLLOWS_GUEST || pf->vfs[i].vectors > 0))
                         vf = true;
 
@@ -576,27 +828,32 @@ static void embedded_switch(const struct modelled_pf *pf, const struct vswitch_m
 
 /* A frame that the embedded switch gave to the PF comes in at the uplink. */
 static unsigned comes_in_at_uplink(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,
-                                   const struct vswitch_mac *mac)
+                                   const struct frame *frame)
 {
-        struct modelled_rule *rule = find_rule((struct modelled_switch *) software_switch, mac, pf->pf.ifindex);
-        const struct modelled_pin *pin = find_pin(software_switch, mac, 0);
+        struct modelled_rule *rule =
+                find_rule((struct modelled_switch *) software_switch, frame->mac, frame->tag, pf->pf.ifindex);
+        const struct modelled_pin *pin = find_pin(software_switch, frame->mac, frame->vlan);
 
         if (rule && rule->ingress_tap > 0)
                 return rule->ingress_tap == tap ? MODELLED_TAP : 0;
+        if (!frame->passes_uplink || !frame->passes_tap)
+                return 0;
         /* Without a pin it is flooded; pinned to where it came in it is dropped. */
         return !pin || pin->port == tap ? MODELLED_TAP : 0;
 }
 
-unsigned modelled_paths(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,
-                        const struct vswitch_mac *mac, enum modelled_sender sender)
+unsigned modelled_paths_in_vlan(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,
+                                const struct vswitch_mac *mac, enum modelled_sender sender, uint16_t vlan)
 {
-        const struct modelled_pin *pin = find_pin(software_switch, mac, 0);
-        const struct modelled_rule *rule = find_rule((struct modelled_switch *) software_switch, mac, pf->pf.ifindex);
+        const struct frame frame = frame_in_vlan(pf, software_switch, tap, mac, vlan);
+        const struct modelled_pin *pin = find_pin(software_switch, mac, frame.vlan);
+        const struct modelled_rule *rule =
+                find_rule((struct modelled_switch *) software_switch, mac, frame.tag, pf->pf.ifindex);
         unsigned paths = 0;
         bool to_vf;
         bool to_pf;
 
-        embedded_switch(pf, mac, &to_vf, &to_pf);
+        embedded_switch(pf, &frame, &to_vf, &to_pf);
 
         switch (sender) {
         case MODELLED_FROM_WIRE:
@@ -608,9 +865,9 @@ unsigned modelled_paths(const struct modelled_pf *pf, const struct modelled_swit
                 /* What nobody wants goes out on the wire. */
                 break;
         case MODELLED_FROM_SWITCH:
-                if (!pin || pin->port == tap)
+                if ((!pin || pin->port == tap) && frame.passes_tap)
                         paths |= MODELLED_TAP;
-                if (pin && pin->port != pf->pf.ifindex)
+                if ((pin && pin->port != pf->pf.ifindex) || !frame.passes_uplink)
                         return paths;
                 /* It leaves at the uplink. */
                 if (rule && rule->egress_tap == tap)
@@ -624,8 +881,18 @@ unsigned modelled_paths(const struct modelled_pf *pf, const struct modelled_swit
         if (to_vf)
                 paths |= MODELLED_VF;
         if (to_pf)
-                paths |= comes_in_at_uplink(pf, software_switch, tap, mac);
+                paths |= comes_in_at_uplink(pf, software_switch, tap, &frame);
         return paths;
+}
+
+unsigned modelled_paths(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,
+                        const struct vswitch_mac *mac, enum modelled_sender sender)
+{
+        uint16_t vlan = 0;
+
+        if (software_switch->filters_vlans)
+                vlan = modelled_port_find((struct modelled_switch *) software_switch, tap)->pvid;
+        return modelled_paths_in_vlan(pf, software_switch, tap, mac, sender, vlan);
 }
 
 bool modelled_guest_receives(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,

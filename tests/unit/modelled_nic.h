@@ -23,6 +23,7 @@
 #define MODELLED_PINS_MAX    64
 #define MODELLED_RULES_MAX   32
 #define MODELLED_MODELS_MAX  4
+#define MODELLED_PORTS_MAX   16
 
 /* What the embedded switch does with a MAC that is both VF filter and uplink filter. */
 enum modelled_steering {
@@ -38,6 +39,8 @@ struct modelled_vf {
         char driver_override[PF_DRIVER_NAME_SIZE];
         unsigned vectors; /* set by the test: the guest's driver came up, or went */
         unsigned resets;
+        unsigned disturbances; /* times that VLAN, spoof check or trust were written while the guest's driver was up */
+        struct pf_vf_statistics statistics;
 };
 
 struct modelled_pf {
@@ -49,13 +52,18 @@ struct modelled_pf {
         struct vswitch_mac filters[MODELLED_FILTERS_MAX];
         size_t filter_count;
         size_t filter_capacity; /* adding more is refused with -ENOMEM */
+        bool autoprobe;         /* new VFs get the host's driver */
+        bool counts;            /* the driver has VF statistics */
 
         /* Faults. */
         uint32_t refused_attributes; /* enum pf_vf_attribute bits that set_attributes answers with -EOPNOTSUPP */
+        uint32_t invalid_attributes; /* ... with -EINVAL, as a driver that does not like the value */
         int bind_error;              /* 0, or what every bind returns */
+        int count_error;             /* 0, or what a change of the number of VFs returns */
 
         unsigned writes; /* changes to tables and attributes: a restart with nothing to do adds none */
         unsigned binds;
+        unsigned asked; /* how often the driver was asked what it can set */
 };
 
 struct modelled_pin {
@@ -66,9 +74,19 @@ struct modelled_pin {
 
 struct modelled_rule {
         struct vswitch_mac mac;
+        uint16_t vlan; /* the tag on the uplink */
         int uplink;
         int ingress_tap; /* 0: this half is missing */
         int egress_tap;
+};
+
+/* A port begins as an access port of VLAN 1, which counts once the switch filters VLANs. */
+struct modelled_port {
+        int ifindex;
+        uint16_t pvid;
+        uint64_t member[64], untagged[64];
+        struct softswitch_guard guard;
+        bool foreign; /* somebody else's filters are there */
 };
 
 struct modelled_switch {
@@ -82,7 +100,15 @@ struct modelled_switch {
         int multicast_routers[MODELLED_PINS_MAX];
         size_t multicast_router_count;
 
-        int copy_error; /* 0, or what every copy_add returns */
+        bool filters_vlans;
+        struct modelled_port ports[MODELLED_PORTS_MAX];
+        size_t port_count;
+
+        int copy_error;  /* 0, or what every copy_add returns */
+        int vlan_error;  /* ... every set_access_vlan */
+        int guard_error; /* ... every guard_set */
+
+        unsigned port_reads; /* of VLANs and guards */
 
         unsigned announcements;
         struct vswitch_mac last_announced;
@@ -98,6 +124,11 @@ void modelled_nic_reset(void);
  * 0000:01:10.2, ... on the first PF, 0000:02:10.0, ... on the second. */
 struct modelled_pf *modelled_pf_add(const char *name, int ifindex, size_t vf_count);
 struct modelled_switch *modelled_switch_add(const char *name, int ifindex);
+
+/* The port of the switch, made when it is not there yet. */
+struct modelled_port *modelled_port_find(struct modelled_switch *software_switch, int ifindex);
+void modelled_port_add_vlan(struct modelled_port *port, uint16_t vlan, bool tagged);
+void modelled_port_remove_vlan(struct modelled_port *port, uint16_t vlan);
 
 /* The VF with this PCI address, on any PF; NULL when there is none. */
 struct modelled_vf *modelled_vf_find(const char *vf_address);
@@ -117,9 +148,14 @@ enum modelled_path {
         MODELLED_VF = 1u << 1,
 };
 
-/* The paths on which a frame for `mac` is offered (enum modelled_path bits). `tap` is the guest's port. */
+/* The paths on which a frame for `mac` is offered (enum modelled_path bits). `tap` is the guest's port. The sender is in
+ * the network that the tap is in now: in the VLAN of untagged frames of the tap. */
 unsigned modelled_paths(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,
                         const struct vswitch_mac *mac, enum modelled_sender sender);
+
+/* The same for a sender in VLAN `vlan` of the switch. Where it does not filter: with that tag, 0 for none. */
+unsigned modelled_paths_in_vlan(const struct modelled_pf *pf, const struct modelled_switch *software_switch, int tap,
+                                const struct vswitch_mac *mac, enum modelled_sender sender, uint16_t vlan);
 
 /* Does the guest get it? Its net_failover takes what comes over the VF while the VF's vectors exist, and what comes
  * over the tap while they do not. `vf` may be NULL. */
