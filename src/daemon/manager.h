@@ -264,8 +264,11 @@ int pool_reserve(struct manager *manager, const char *pf, unsigned count, const 
                  char (*ret_addresses)[PF_ADDRESS_SIZE], struct vswitch_error *error);
 void pool_caller_gone(struct manager *manager, uint64_t connection);
 bool pool_is_reserved(const struct manager *manager, const char *vf_address);
-/* A PF was taken into use: keeps host drivers from its VFs, and makes as many as were asked to be kept. */
+bool pool_is_changing(const struct manager *manager, const struct pf *pf); /* its VFs may vanish any moment */
+/* A PF was taken into use: when it has no VF, makes as many as were asked to be kept (and keeps host drivers from them). */
 void pool_on_pf(struct manager_switch *nic_switch, struct manager_pf *uplink);
+int pool_new(struct manager *manager, struct vswitch_error *error); /* before switches_new */
+/* After guests_free and before control_free: who still waits for a change is told that it will not be heard of. */
 void pool_free(struct manager *manager);
 
 /* steering.c */
