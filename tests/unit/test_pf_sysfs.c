@@ -5,6 +5,7 @@
  * what the kernel would do on them, a test does itself where it matters.
  */
 
+#include "vswitch/pf_events.h"
 #include "vswitch/pf_sysfs.h"
 
 #include <check.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,7 +78,8 @@ static void set_up(void)
               "for i in igb igbvf vfio-pci; do touch bus/pci/drivers/$i/unbind; done");
         shell("ln -s ../../../bus/pci/devices/" PF " class/net/eth0/device; cd bus/pci/devices/" PF "; "
               "ln -s ../../../../bus/pci subsystem; ln -s ../../../../bus/pci/drivers/igb driver; "
-              "echo 7 >sriov_totalvfs; echo 3 >sriov_numvfs");
+              "echo 7 >sriov_totalvfs; echo 3 >sriov_numvfs; echo 1 >sriov_drivers_autoprobe; echo 0x8086 >vendor; "
+              "echo 0x10c9 >device; echo 0x1af4 >subsystem_vendor; echo 0x1100 >subsystem_device");
         /* Out of order, and with two digits. */
         make_vf(10, "0000:01:12.4");
         make_vf(2, "0000:01:10.4");
@@ -98,6 +101,14 @@ START_TEST(test_identify)
         ck_assert_str_eq(pf.address, PF);
         ck_assert_str_eq(pf.kernel_driver, "igb");
         ck_assert_uint_eq(pf.total_vfs, 7);
+        ck_assert_uint_eq(pf.vendor, 0x8086);
+        ck_assert_uint_eq(pf.device, 0x10c9);
+        ck_assert_uint_eq(pf.subsystem_vendor, 0x1af4);
+        ck_assert_uint_eq(pf.subsystem_device, 0x1100);
+        ck_assert(pf.is_emulated);
+        shell("echo 0x8086 >bus/pci/devices/" PF "/subsystem_vendor");
+        ck_assert_int_eq(pf_sysfs_identify("eth0", &pf, NULL), 0);
+        ck_assert(!pf.is_emulated);
 
         /* No SR-IOV; not on a PCI bus; no device at all. */
         shell("rm bus/pci/devices/" PF "/sriov_totalvfs");
@@ -284,6 +295,172 @@ START_TEST(test_reset)
 }
 END_TEST
 
+/*
+ * The number of VFs
+ */
+
+#define NUMBER    "bus/pci/devices/" PF "/sriov_numvfs"
+#define AUTOPROBE "bus/pci/devices/" PF "/sriov_drivers_autoprobe"
+
+static int watch_writes(void)
+{
+        char path[PATH_MAX];
+        int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+        snprintf(path, sizeof(path), "%s/bus/pci/devices/" PF, root);
+        ck_assert_int_ge(inotify_add_watch(fd, path, IN_CLOSE_WRITE), 0);
+        return fd;
+}
+
+/* The names of the files that were written, in their order, each with a blank. */
+static const char *writes(int fd)
+{
+        static char names[256];
+        char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+        ssize_t size = read(fd, buffer, sizeof(buffer));
+
+        names[0] = '\0';
+        for (ssize_t i = 0; i < size;) {
+                const struct inotify_event *event = (const struct inotify_event *) (buffer + i);
+
+                strcat(names, event->name);
+                strcat(names, " ");
+                i += (ssize_t) (sizeof(*event) + event->len);
+        }
+        close(fd);
+        return names;
+}
+
+START_TEST(test_first_vfs)
+{
+        struct vswitch_error error = { 0 };
+        int fd;
+
+        shell("rm bus/pci/devices/" PF "/virtfn*; echo 0 >" NUMBER);
+        fd = watch_writes();
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 5, &error), 0);
+        /* Host drivers are kept away before there is something for them to take. */
+        ck_assert_str_eq(writes(fd), "sriov_drivers_autoprobe sriov_numvfs ");
+        ck_assert_str_eq(content(NUMBER), "5");
+        ck_assert_str_eq(content(AUTOPROBE), "0");
+
+        /* What is there already is not made again: that would take every VF away. */
+        fd = watch_writes();
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 5, &error), 0);
+        ck_assert_str_eq(writes(fd), "");
+}
+END_TEST
+
+START_TEST(test_another_number_goes_by_way_of_none)
+{
+        struct vswitch_error error = { 0 };
+        int fd = watch_writes();
+
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 7, &error), 0);
+        ck_assert_str_eq(writes(fd), "sriov_numvfs sriov_drivers_autoprobe sriov_numvfs ");
+        ck_assert_str_eq(content(NUMBER), "7");
+
+        /* Nothing of ours is left when there are none. */
+        fd = watch_writes();
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 0, &error), 0);
+        ck_assert_str_eq(writes(fd), "sriov_numvfs sriov_drivers_autoprobe ");
+        ck_assert_str_eq(content(NUMBER), "0");
+        ck_assert_str_eq(content(AUTOPROBE), "1");
+
+        /* Before Linux 4.12. */
+        shell("rm " AUTOPROBE);
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 2, &error), 0);
+        ck_assert_str_eq(content(NUMBER), "2");
+}
+END_TEST
+
+START_TEST(test_number_that_cannot_be)
+{
+        struct vswitch_error error = { 0 };
+        int fd;
+
+        fd = watch_writes();
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 8, &error), -ERANGE);
+        ck_assert_str_eq(error.text, "eth0 can have 7 VFs at most, not 8");
+
+        /* The kernel would wait for the user for ever. */
+        set_driver(VF, "vfio-pci");
+        shell("echo 1 >bus/pci/devices/" VF "/enable");
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 2, &error), -EBUSY);
+        ck_assert_str_eq(error.text, "VF 1 (" VF ") is in use: a process has it open through VFIO");
+        ck_assert_str_eq(writes(fd), "");
+
+        shell("rm bus/pci/devices/" PF "/sriov_totalvfs");
+        ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 1, &error), -EOPNOTSUPP);
+        ck_assert_str_eq(error.text, "eth0 has no SR-IOV");
+        ck_assert_int_eq(pf_sysfs_set_vf_count("", "eth0", 1, &error), -EOPNOTSUPP);
+}
+END_TEST
+
+START_TEST(test_devices_on_top)
+{
+        ck_assert(!pf_sysfs_has_upper("eth0"));
+        ck_assert(!pf_sysfs_has_upper("nosuch"));
+        shell("touch class/net/eth0/upper_macvtap0");
+        ck_assert(pf_sysfs_has_upper("eth0"));
+}
+END_TEST
+
+/*
+ * Device events
+ */
+
+#define EVENT(text) (text), sizeof(text)
+
+START_TEST(test_events)
+{
+        static const char added[] = "add@/devices/pci0000:00/" VF "\0ACTION=add\0DEVPATH=/devices/pci0000:00/" VF
+                                    "\0SUBSYSTEM=pci\0PCI_CLASS=20000\0PCI_SLOT_NAME=" VF "\0SEQNUM=2441";
+        struct pf_event event = { 0 };
+
+        ck_assert_int_eq(pf_events_parse(added, sizeof(added), &event), 1);
+        ck_assert_int_eq(event.kind, PF_EVENT_ADDED);
+        ck_assert_str_eq(event.address, VF);
+        ck_assert_int_eq(pf_events_parse(EVENT("remove@/x\0SUBSYSTEM=pci\0PCI_SLOT_NAME=" VF "\0ACTION=remove"),
+                                         &event),
+                         1);
+        ck_assert_int_eq(event.kind, PF_EVENT_REMOVED);
+        ck_assert_int_eq(pf_events_parse(EVENT("bind@/x\0ACTION=bind\0SUBSYSTEM=pci\0PCI_SLOT_NAME=" VF), &event), 1);
+        ck_assert_int_eq(event.kind, PF_EVENT_BOUND);
+
+        /* Another bus, another action, no address, nothing. */
+        ck_assert_int_eq(pf_events_parse(EVENT("add@/x\0ACTION=add\0SUBSYSTEM=usb\0PCI_SLOT_NAME=" VF), &event), 0);
+        ck_assert_int_eq(pf_events_parse(EVENT("change@/x\0ACTION=change\0SUBSYSTEM=pci\0PCI_SLOT_NAME=" VF), &event),
+                         0);
+        ck_assert_int_eq(pf_events_parse(EVENT("add@/x\0ACTION=add\0SUBSYSTEM=pci"), &event), 0);
+        ck_assert_int_eq(pf_events_parse("", 0, &event), 0);
+        /* Cut off anywhere: the last line has no end (the sanitizers watch). */
+        for (size_t size = 0; size < sizeof(added); size++) {
+                char *exact = malloc(size ? size : 1);
+
+                memcpy(exact, added, size);
+                (void) pf_events_parse(exact, size, &event);
+                free(exact);
+        }
+        ck_assert_int_eq(pf_events_parse(added, sizeof(added) - 1, &event), 0);
+}
+END_TEST
+
+START_TEST(test_events_of_the_kernel_can_be_heard)
+{
+        struct vswitch_error error = { 0 };
+        struct pf_event event;
+        int fd = -1, r;
+
+        ck_assert_msg(pf_events_open(&fd, &error) == 0, "%s", error.text);
+        do
+                r = pf_events_read(fd, &event);
+        while (r >= 0);
+        ck_assert_int_eq(r, -EAGAIN);
+        close(fd);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("PF in sysfs");
@@ -302,6 +479,12 @@ int main(void)
         tcase_add_test(test_case, test_bind_says_what_is_missing);
         tcase_add_test(test_case, test_vf_in_use_is_not_unbound);
         tcase_add_test(test_case, test_reset);
+        tcase_add_test(test_case, test_first_vfs);
+        tcase_add_test(test_case, test_another_number_goes_by_way_of_none);
+        tcase_add_test(test_case, test_number_that_cannot_be);
+        tcase_add_test(test_case, test_devices_on_top);
+        tcase_add_test(test_case, test_events);
+        tcase_add_test(test_case, test_events_of_the_kernel_can_be_heard);
         suite_add_tcase(suite, test_case);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);

@@ -11,6 +11,7 @@
 
 #include "vswitch/link.h"
 #include "vswitch/pf.h"
+#include "vswitch/pf_card.h"
 #include "vswitch/softswitch.h"
 
 #include <errno.h>
@@ -40,12 +41,29 @@ static const char *wire_name;
 static struct pf *pf;
 static char *golden;
 
+static bool has_carrier(const char *name)
+{
+        struct vswitch_link link;
+
+        return vswitch_link_get_by_name(netns_netlink, name, &link, NULL) == 0 && link.carrier;
+}
+
+/* Sets a link up and waits for its carrier. */
+static void bring_up(const char *name)
+{
+        netns_run("ip link set %s up", name);
+        for (int i = 0; i < 200 && !has_carrier(name); i++)
+                usleep(100 * 1000);
+        ck_assert_msg(has_carrier(name), "%s has no carrier", name);
+}
+
 static char *dump(void)
 {
-        return strdup(netns_output("ip -d link show dev %s; bridge fdb show dev %s | sort; tc qdisc show dev %s; "
-                                   "tc filter show dev %s ingress 2>/dev/null; cat /sys/class/net/%s/device/virtfn*/"
-                                   "driver_override; ls -d /sys/class/net/%s/device/virtfn*/driver 2>/dev/null",
-                                   pf_name, pf_name, pf_name, pf_name, pf_name, pf_name));
+        return strdup(netns_output(
+                "ip -d link show dev %s | sed 's/^[0-9]*: //'; bridge fdb show dev %s | sort; tc qdisc show dev %s; "
+                "tc filter show dev %s ingress 2>/dev/null; cat /sys/class/net/%s/device/virtfn*/"
+                "driver_override; ls -d /sys/class/net/%s/device/virtfn*/driver 2>/dev/null",
+                pf_name, pf_name, pf_name, pf_name, pf_name, pf_name));
 }
 
 static void set_up(void)
@@ -59,6 +77,7 @@ static void set_up(void)
         ck_assert_msg(pf_kernel_driver.open(netns_netlink, pf_name, &pf, &error) == 0, "%s", error.text);
         /* It stays once it is there, as in the daemon; so it belongs to what was before. */
         netns_run("tc qdisc replace dev %s clsact", pf_name);
+        bring_up(pf_name);
         golden = dump();
 }
 
@@ -125,22 +144,6 @@ static void bind_vf(unsigned index, const char *driver)
         ck_assert_str_eq(read_vf(index).driver, driver);
 }
 
-static bool has_carrier(const char *name)
-{
-        struct vswitch_link link;
-
-        return vswitch_link_get_by_name(netns_netlink, name, &link, NULL) == 0 && link.carrier;
-}
-
-/* Sets a link up and waits for its carrier. */
-static void bring_up(const char *name)
-{
-        netns_run("ip link set %s up", name);
-        for (int i = 0; i < 200 && !has_carrier(name); i++)
-                usleep(100 * 1000);
-        ck_assert_msg(has_carrier(name), "%s has no carrier", name);
-}
-
 /* A VF with a MAC and its network driver: what a guest would drive. Returns its netdev. */
 static const char *drive_vf(unsigned index, const char *mac)
 {
@@ -172,6 +175,16 @@ START_TEST(test_identity)
 
         ck_assert_str_eq(pf->kernel_driver, "igb");
         ck_assert_uint_eq(pf->total_vfs, 7);
+        ck_assert_uint_eq(pf->vendor, 0x8086);
+        ck_assert_uint_eq(pf->device, 0x10c9);
+        ck_assert_uint_eq(pf->subsystem_vendor, 0x1af4);
+        ck_assert(pf->is_emulated);
+        ck_assert_str_eq(pf_card_find(pf)->name, "igb in QEMU");
+        ck_assert_uint_eq(pf_card_filter_capacity(pf, VF_COUNT), 19);
+        /* A driver of the kernel has the kernel's version. */
+        ck_assert_msg(strncmp(pf->driver_version, netns_output("uname -r"), strlen(pf->driver_version)) == 0 &&
+                              pf->driver_version[0] != '\0',
+                      "\"%s\"", pf->driver_version);
         ck_assert_int_eq(pf->driver->list_vfs(pf, &vfs, &count, NULL), 0);
         ck_assert_uint_eq(count, VF_COUNT);
         for (unsigned i = 0; i < count; i++) {
@@ -245,6 +258,92 @@ START_TEST(test_refusals_have_the_drivers_words)
 
         ck_assert_int_eq(pf->driver->set_attributes(pf, 6, &group, &error), -ENODATA);
         ck_assert_ptr_nonnull(strstr(error.text, "does not report a VF 6"));
+}
+END_TEST
+
+/* Each attribute alone: what is set is what the card reports and what ip(8) shows, and it goes back. */
+START_TEST(test_each_attribute)
+{
+        static const struct {
+                struct pf_vf_attributes wanted;
+                const char *shown;
+        } settings[] = {
+                { { .valid = PF_VF_VLAN, .vlan = 7, .vlan_protocol = 0x8100 }, "vlan 7" },
+                { { .valid = PF_VF_VLAN, .vlan = 7, .qos = 5, .vlan_protocol = 0x8100 }, "vlan 7, qos 5" },
+                { { .valid = PF_VF_SPOOF_CHECK, .spoof_check = false }, "spoof checking off" },
+                { { .valid = PF_VF_TRUST, .trust = true }, "trust on" },
+                { { .valid = PF_VF_RATE, .max_rate = 100 }, "100Mbps" },
+                { { .valid = PF_VF_MAC, .mac = { { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 } } }, GUEST },
+        };
+        struct pf_vf_attributes before = read_attributes(VF);
+
+        bring_up(pf_name); /* a rate is a part of the link's speed */
+        for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+                struct pf_vf_attributes back = before, after;
+                const char *shown;
+
+                set_attributes(VF, &settings[i].wanted);
+                shown = netns_output("ip link show dev %s | grep 'vf %d '", pf_name, VF);
+                ck_assert_msg(strstr(shown, settings[i].shown) != NULL, "%s: %s", settings[i].shown, shown);
+                ck_assert_uint_ne(pf->can_set & settings[i].wanted.valid, 0);
+
+                back.valid = settings[i].wanted.valid;
+                set_attributes(VF, &back);
+                after = read_attributes(VF);
+                ck_assert_mem_eq(&after, &before, sizeof(after));
+        }
+}
+END_TEST
+
+START_TEST(test_the_driver_is_asked)
+{
+        struct vswitch_error error = { 0 };
+        struct pf_vf_attributes link_state = { .valid = PF_VF_LINK_STATE, .link_state = IFLA_VF_LINK_STATE_ENABLE };
+
+        bring_up(pf_name);
+        ck_assert_uint_eq(pf->can_set | pf->cannot_set, 0);
+        ck_assert_msg(pf->driver->ask_attributes(pf, VF, &error) == 0, "%s", error.text);
+        ck_assert(pf->asked);
+        ck_assert_uint_eq(pf->can_set, PF_VF_VLAN | PF_VF_SPOOF_CHECK | PF_VF_TRUST | PF_VF_RATE);
+        ck_assert_uint_eq(pf->cannot_set, PF_VF_LINK_STATE | PF_VF_QUERY_RSS);
+        ck_assert_str_eq(pf->refusals[4], "Operation not supported");
+        ck_assert_str_eq(pf->refusals[6], "the driver does not report it");
+        ck_assert_uint_eq(pf->cannot_set & ~pf_card_find(pf)->cannot_set, 0);
+
+        /* A value that is refused leaves the rest of the attribute what it was. */
+        ck_assert_int_eq(pf->driver->set_attributes(pf, VF, &link_state, &error), -EOPNOTSUPP);
+        ck_assert_uint_eq(pf->can_set & PF_VF_LINK_STATE, 0);
+}
+END_TEST
+
+START_TEST(test_all_vfs_in_one_request)
+{
+        struct pf_vf_attributes *all = NULL;
+        struct vswitch_error error = { 0 };
+        size_t count = 0;
+
+        set_mac(VF, GUEST);
+        ck_assert_msg(pf->driver->list_attributes(pf, &all, &count, &error) == 0, "%s", error.text);
+        ck_assert_uint_eq(count, VF_COUNT);
+        for (unsigned i = 0; i < count; i++) {
+                struct pf_vf_attributes one = read_attributes(i);
+
+                ck_assert_mem_eq(&all[i], &one, sizeof(one));
+        }
+        free(all);
+        set_mac(VF, "00:00:00:00:00:00");
+}
+END_TEST
+
+START_TEST(test_igb_does_not_count)
+{
+        struct pf_vf_statistics one, *all = NULL;
+        struct vswitch_error error = { 0 };
+        size_t count = 0;
+
+        ck_assert_int_eq(pf->driver->read_statistics(pf, VF, &one, &error), -EOPNOTSUPP);
+        ck_assert_ptr_nonnull(strstr(error.text, "driver igb of"));
+        ck_assert_int_eq(pf->driver->list_statistics(pf, &all, &count, NULL), -EOPNOTSUPP);
 }
 END_TEST
 
@@ -492,6 +591,148 @@ START_TEST(test_vf_in_use_by_another_process)
 END_TEST
 
 /*
+ * The number of VFs
+ */
+
+static void assert_vfs(unsigned count)
+{
+        struct pf_vf *vfs = NULL;
+        size_t present = 0;
+
+        ck_assert_int_eq(pf->driver->list_vfs(pf, &vfs, &present, NULL), 0);
+        ck_assert_uint_eq(present, count);
+        for (unsigned i = 0; i < present; i++) {
+                ck_assert_uint_eq(vfs[i].index, i);
+                ck_assert_str_eq(vfs[i].driver, "");
+                ck_assert_str_eq(vfs[i].netdev, "");
+        }
+        free(vfs);
+}
+
+static unsigned autoprobe(void)
+{
+        return (unsigned) atoi(netns_output("cat /sys/class/net/%s/device/sriov_drivers_autoprobe", pf_name));
+}
+
+static void set_vf_count(unsigned count)
+{
+        struct vswitch_error error = { 0 };
+        int r = pf->driver->set_vf_count(pf, count, &error);
+
+        ck_assert_msg(r == 0, "%s", vswitch_error_text(&error, r));
+        assert_vfs(count);
+}
+
+/* VFs that are there again are as new; so is the golden dump. The driver restarts the PF for each change. */
+static void give_back_vfs(void)
+{
+        set_vf_count(VF_COUNT);
+        bring_up(pf_name);
+}
+
+START_TEST(test_number_of_vfs)
+{
+        struct vswitch_error error = { 0 };
+
+        set_vf_count(7);
+        ck_assert_uint_eq(autoprobe(), 0);
+        ck_assert_int_eq(pf->driver->set_vf_count(pf, 8, &error), -ERANGE);
+        ck_assert_ptr_nonnull(strstr(error.text, "can have 7 VFs at most"));
+        assert_vfs(7);
+        set_vf_count(1);
+        set_vf_count(0);
+        ck_assert_uint_eq(autoprobe(), 1);
+        give_back_vfs();
+        ck_assert_uint_eq(autoprobe(), 0);
+}
+END_TEST
+
+START_TEST(test_number_while_a_vf_is_open)
+{
+        struct vfio_user user = { -1, -1, -1 };
+        struct vswitch_error error = { 0 };
+        struct pf_vf vf;
+
+        bind_vf(VF, "vfio-pci");
+        vf = read_vf(VF);
+        open_group(&user, &vf);
+        open_device(&user, &vf);
+        ck_assert_int_eq(pf->driver->set_vf_count(pf, 2, &error), -EBUSY);
+        ck_assert_ptr_nonnull(strstr(error.text, vf.address));
+        ck_assert_str_eq(read_vf(VF).driver, "vfio-pci");
+        close(user.device);
+        close(user.group);
+        close(user.container);
+        bind_vf(VF, "");
+}
+END_TEST
+
+START_TEST(test_vfs_vanish_behind_our_back)
+{
+        struct pf_vf_attributes attributes, *all = NULL;
+        struct pf_vf vf;
+        size_t count = 9;
+        unsigned vectors;
+
+        bind_vf(VF, "vfio-pci");
+        vf = read_vf(VF);
+        netns_run("echo 0 >/sys/class/net/%s/device/sriov_numvfs", pf_name);
+        ck_assert_int_eq(pf->driver->read_vf(pf, VF, &vf, NULL), -ENODEV);
+        ck_assert_int_eq(pf->driver->vectors(pf, vf.address, &vectors), -ENODEV);
+        ck_assert_int_lt(pf->driver->bind(pf, vf.address, "", NULL), 0);
+        ck_assert_int_eq(pf->driver->read_attributes(pf, VF, &attributes, NULL), -ENODATA);
+        ck_assert_int_eq(pf->driver->list_attributes(pf, &all, &count, NULL), 0);
+        ck_assert_uint_eq(count, 0);
+        free(all);
+        assert_vfs(0);
+        give_back_vfs();
+}
+END_TEST
+
+static bool netdev_exists(void)
+{
+        struct vswitch_link link;
+
+        return vswitch_link_get_by_name(netns_netlink, pf_name, &link, NULL) == 0;
+}
+
+/* The PF loses its driver while a VF is claimed, and gets it back: other netdev, no VFs. */
+START_TEST(test_rebind_of_the_pf)
+{
+        struct pf_vf_attributes attributes;
+        struct vswitch_error error = { 0 };
+        struct pf_vf vf;
+        int ifindex = pf->ifindex;
+
+        bind_vf(VF, "vfio-pci");
+        set_mac(VF, GUEST);
+        vf = read_vf(VF);
+        netns_run("echo %s >/sys/bus/pci/drivers/igb/unbind", pf->address);
+        ck_assert(!netdev_exists());
+        ck_assert_int_eq(pf->driver->read_vf(pf, VF, &vf, NULL), -ENODEV);
+        assert_vfs(0);
+        ck_assert_int_eq(pf->driver->read_attributes(pf, VF, &attributes, &error), -ENODEV);
+        ck_assert_int_lt(pf->driver->set_attributes(pf, VF, &attributes, NULL), 0);
+        /* Without its driver nobody makes VFs; what was written for them is taken back. */
+        ck_assert_int_lt(pf->driver->set_vf_count(pf, 2, &error), 0);
+        ck_assert_ptr_nonnull(strstr(error.text, "cannot make 2 VFs of"));
+        ck_assert_str_eq(netns_output("cat /sys/bus/pci/devices/%s/sriov_drivers_autoprobe", pf->address), "0\n");
+
+        netns_run("echo %s >/sys/bus/pci/drivers/igb/bind", pf->address);
+        for (int i = 0; i < 200 && !netdev_exists(); i++)
+                usleep(100 * 1000);
+        pf->driver->close(pf);
+        ck_assert_msg(pf_kernel_driver.open(netns_netlink, pf_name, &pf, &error) == 0, "%s", error.text);
+        ck_assert_int_ne(pf->ifindex, ifindex);
+        ck_assert_uint_eq(pf->total_vfs, 7);
+        netns_run("echo 1 >/proc/sys/net/ipv6/conf/%s/disable_ipv6; tc qdisc replace dev %s clsact", pf_name, pf_name);
+        bring_up(pf_name);
+        give_back_vfs();
+        ck_assert(has_zero_mac(VF));
+}
+END_TEST
+
+/*
  * One switch: frames of all three kinds of senders while a NIC moves
  */
 
@@ -644,6 +885,10 @@ int main(void)
         add_test(suite, "identity", test_identity);
         add_test(suite, "attributes", test_attributes_are_set_and_read_back);
         add_test(suite, "refusals", test_refusals_have_the_drivers_words);
+        add_test(suite, "each attribute", test_each_attribute);
+        add_test(suite, "asked", test_the_driver_is_asked);
+        add_test(suite, "all VFs", test_all_vfs_in_one_request);
+        add_test(suite, "statistics", test_igb_does_not_count);
         add_test(suite, "MAC last", test_mac_is_not_set_after_a_refusal);
         add_test(suite, "PF down", test_attributes_while_the_pf_is_down);
         add_test(suite, "uplink filters", test_uplink_filters);
@@ -653,6 +898,10 @@ int main(void)
         add_test(suite, "reset", test_reset);
         add_test(suite, "in use", test_vf_in_use);
         add_test(suite, "in use elsewhere", test_vf_in_use_by_another_process);
+        add_test(suite, "number of VFs", test_number_of_vfs);
+        add_test(suite, "number in use", test_number_while_a_vf_is_open);
+        add_test(suite, "VFs vanish", test_vfs_vanish_behind_our_back);
+        add_test(suite, "rebind", test_rebind_of_the_pf);
         add_test(suite, "move", test_a_move_offers_every_frame);
         add_test(suite, "announce", test_announcement_leaves_on_the_wire);
         srunner_run_all(runner, CK_ENV);
