@@ -87,10 +87,10 @@ static unsigned count_leaving(const struct scarcity_nic *nics, size_t count, uns
         return leaving;
 }
 
-/* Takes one move out of the budget, unless this one is under way already. */
-static bool may_move(struct budget *budget, bool moving)
+/* Takes one move out of the budget, unless this one is under way already or was asked for. */
+static bool may_move(struct budget *budget, bool free_of_charge)
 {
-        if (moving)
+        if (free_of_charge)
                 return true;
         if (budget->left == 0)
                 return false;
@@ -113,7 +113,7 @@ uint64_t scarcity_decide(struct scarcity_nic *nics, size_t count, const unsigned
                 struct scarcity_nic *nic = &nics[i], *victim;
                 unsigned ahead = 0, available;
 
-                if (frozen) {
+                if (frozen && !nic->asked) {
                         nic->verdict = SCARCITY_FROZEN;
                         continue;
                 }
@@ -123,7 +123,7 @@ uint64_t scarcity_decide(struct scarcity_nic *nics, size_t count, const unsigned
                         ahead += nics[j].pool == nic->pool;
                 available = nic->pool < pools_count ? free_vfs[nic->pool] : 0;
                 if (ahead < available) {
-                        nic->verdict = may_move(&budget, nic->moving) ? SCARCITY_GRANT : SCARCITY_TURN;
+                        nic->verdict = may_move(&budget, nic->moving || nic->asked) ? SCARCITY_GRANT : SCARCITY_TURN;
                         if (nic->verdict == SCARCITY_TURN && budget.again < again)
                                 again = budget.again;
                         continue;
@@ -133,7 +133,7 @@ uint64_t scarcity_decide(struct scarcity_nic *nics, size_t count, const unsigned
                 victim = policy->preempt ? find_victim(nics, count, nic, policy, now, &again) : NULL;
                 if (!victim)
                         continue;
-                if (may_move(&budget, victim->moving))
+                if (may_move(&budget, victim->moving || nic->asked))
                         victim->verdict = SCARCITY_YIELD;
                 else if (budget.again < again)
                         again = budget.again;

@@ -146,6 +146,9 @@ START_TEST(a_frozen_host_begins_nothing)
         EXPECT(2, SCARCITY_STAY);
         decide(nics, 2, 1, &open_policy, &frozen, 100 * SECOND);
         EXPECT(1, SCARCITY_GRANT);
+        nics[0].asked = true; /* the waiting one stands first */
+        decide(nics, 2, 1, &open_policy, &frozen, 10 * SECOND);
+        EXPECT(1, SCARCITY_GRANT);
 }
 END_TEST
 
