@@ -4,7 +4,7 @@
 /*
  * The frame of the command line: what every verb gets and how a new one is added.
  *
- * A verb is a line in a table (verbs.c): its words, what it takes, a sentence for the help, and a function. The
+ * A verb is a line in a table (main.c): its words, what it takes, a sentence for the help, and a function. The
  * function gets the rest of the command line and returns an exit code. What it has to show it makes as JSON; cli_show()
  * prints that, or hands it to the verb's renderer for people. So the text cannot say anything that the JSON does not.
  */
@@ -45,6 +45,11 @@ enum cli_option {
         CLI_AUTO_CONVERGE,
         CLI_POST_COPY,
         CLI_UNSAFE,
+        CLI_KEEP,
+        CLI_ROOT,
+        CLI_VFS,
+        CLI_WIRE,
+        CLI_DIRECTORY,
         CLI_OPTION_COUNT,
 };
 
@@ -120,6 +125,8 @@ void table_print(const json_t *list, const struct table_column *columns, size_t 
 /* "key:  value" lines of one object, with the same columns. */
 void table_print_object(const json_t *object, const struct table_column *columns, size_t columns_count);
 const char *table_text(const json_t *object, const char *key); /* never NULL */
+json_int_t table_number(const json_t *object, const char *key);
+bool table_is_true(const json_t *object, const char *key);
 /* Microseconds since 1970 as local time; "" for 0. */
 void table_time(uint64_t usec, char *buffer, size_t size);
 
@@ -148,6 +155,9 @@ enum move_result move_wait(struct client *client, const struct move *move, uint6
 /* Why a move ended like this, and what to do, as a sentence. */
 void move_explain(enum move_result result, const struct move *move, const json_t *nic, char *buffer, size_t size);
 
+/* verb_switch.c: "usable", or the most important thing that is wrong with a switch. */
+void switch_state_text(const json_t *view, char *buffer, size_t size);
+
 /* The verbs. */
 int verb_status(struct cli *cli, int argc, char **argv);
 int verb_nic_list(struct cli *cli, int argc, char **argv);
@@ -156,5 +166,9 @@ int verb_nic_release(struct cli *cli, int argc, char **argv);
 int verb_nic_acquire(struct cli *cli, int argc, char **argv);
 int verb_pf_list(struct cli *cli, int argc, char **argv);
 int verb_pf_show(struct cli *cli, int argc, char **argv);
+int verb_pf_set_vfs(struct cli *cli, int argc, char **argv);
+int verb_switch_list(struct cli *cli, int argc, char **argv);
+int verb_switch_show(struct cli *cli, int argc, char **argv);
+int verb_host_check(struct cli *cli, int argc, char **argv);
 int verb_monitor(struct cli *cli, int argc, char **argv);
 int verb_migrate(struct cli *cli, int argc, char **argv);

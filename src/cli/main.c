@@ -2,6 +2,7 @@
 
 #include "src/cli/cli.h"
 #include "src/cli/migrate_verb.h"
+#include "src/cli/probe_verb.h"
 
 #define MOVE_OPTIONS CLI_BIT(CLI_NO_WAIT)
 
@@ -47,9 +48,38 @@ static const struct cli_verb verbs[] = {
         { .name = "pf show",
           .arguments = "PF",
           .doc = "Shows a physical function, its VFs and its filters.",
+          .details = "What can be set is what the driver was asked so far; a \"?\" is what it does not report.",
           .min = 1,
           .max = 1,
           .run = verb_pf_show },
+        { .name = "pf set-vfs",
+          .arguments = "PF N",
+          .doc = "Makes a physical function have N VFs.",
+          .details = "Every VF goes and comes anew, so it is refused while one is in use. Waits for the end. Without\n"
+                     "--keep it lasts until the next reboot.",
+          .min = 2,
+          .max = 2,
+          .options = CLI_BIT(CLI_KEEP),
+          .privileged = true,
+          .run = verb_pf_set_vfs },
+        PROBE_VERB(.program = "vswitch-probe"),
+        { .name = "switch list",
+          .arguments = "",
+          .doc = "Lists the switches, and what keeps their guests from VFs.",
+          .run = verb_switch_list },
+        { .name = "switch show",
+          .arguments = "[SWITCH]",
+          .doc = "Shows a switch, its ports' MACs, and whether VFs reach them.",
+          .max = 1,
+          .run = verb_switch_show },
+        { .name = "host check",
+          .arguments = "[PF...]",
+          .doc = "Finds all that stands between this host and SR-IOV.",
+          .details = "Works without the daemon, and tells more to root. Without a PF it looks at every network device\n"
+                     "with SR-IOV. Exits 1 when there is a problem, 0 otherwise.",
+          .max = 64,
+          .options = CLI_BIT(CLI_ROOT),
+          .run = verb_host_check },
         MIGRATE_VERB(.program = "vswitch-migrate"),
         { .name = "monitor",
           .arguments = "",

@@ -22,6 +22,11 @@ const struct cli_option_info cli_options[CLI_OPTION_COUNT] = {
         [CLI_AUTO_CONVERGE] = { "auto-converge", '\0', NULL, "slow the guest down when it writes too fast" },
         [CLI_POST_COPY] = { "postcopy", '\0', NULL, "allow the switch to post-copy (virsh migrate-postcopy)" },
         [CLI_UNSAFE] = { "unsafe", '\0', NULL, "migrate although libvirt thinks it unsafe" },
+        [CLI_KEEP] = { "keep", '\0', NULL, "make as many again after a reboot" },
+        [CLI_ROOT] = { "root", '\0', "DIRECTORY", "look at a copy of a host's files there; runs no programs" },
+        [CLI_VFS] = { "vfs", '\0', "ADDRESSES", "use these two VFs (ADDRESS,ADDRESS), without asking vswitchd" },
+        [CLI_WIRE] = { "wire", '\0', "NETDEV", "a netdev of this host on the same wire, to send from there too" },
+        [CLI_DIRECTORY] = { "directory", '\0', "PATH", "keep the result there (" VSWITCH_STATE_DIR "/probe)" },
 };
 
 /* getopt_long's value of an option: its letter, or a number beyond the letters. */

@@ -15,6 +15,16 @@ const char *table_text(const json_t *object, const char *key)
         return json_string_value(json_object_get(object, key)) ?: "";
 }
 
+json_int_t table_number(const json_t *object, const char *key)
+{
+        return json_integer_value(json_object_get(object, key));
+}
+
+bool table_is_true(const json_t *object, const char *key)
+{
+        return json_is_true(json_object_get(object, key));
+}
+
 void table_time(uint64_t usec, char *buffer, size_t size)
 {
         time_t seconds = (time_t) (usec / 1000000);

@@ -41,6 +41,41 @@ static void reason_text(const json_t *nic, char *buffer, size_t size)
                 snprintf(buffer, size, "%s (%s)", table_text(nic, "reason_sentence"), table_text(nic, "reason"));
 }
 
+static void vlan_text(const json_t *nic, char *buffer, size_t size)
+{
+        if (table_number(nic, "vlan") > 0)
+                snprintf(buffer, size, "%lld", table_number(nic, "vlan"));
+}
+
+/* "weight 50, VLAN 30 (priority 2), spoof check yes, at most 1000 Mbit/s": what is said, not what is usual. */
+static void policy_text(const json_t *nic, char *buffer, size_t size)
+{
+        const json_t *policy = json_object_get(nic, "policy");
+        FILE *text = json_object_size(policy) > 0 ? fmemopen(buffer, size, "w") : NULL;
+
+        if (!text)
+                return;
+        fprintf(text, "weight %lld", table_number(policy, "weight"));
+        if (table_number(policy, "vlan") > 0) {
+                fprintf(text, ", VLAN %lld", table_number(policy, "vlan"));
+                if (table_number(policy, "qos") > 0)
+                        fprintf(text, " (priority %lld)", table_number(policy, "qos"));
+                if (strcmp(table_text(policy, "vlan_protocol"), "802.1Q") != 0)
+                        fprintf(text, " of %s", table_text(policy, "vlan_protocol"));
+        }
+        if (strcmp(table_text(policy, "spoof_check"), "auto") != 0)
+                fprintf(text, ", spoof check %s", table_text(policy, "spoof_check"));
+        if (table_is_true(policy, "trust"))
+                fputs(", trusted", text);
+        if (table_number(policy, "min_rate") > 0)
+                fprintf(text, ", at least %lld Mbit/s", table_number(policy, "min_rate"));
+        if (table_number(policy, "max_rate") > 0)
+                fprintf(text, ", at most %lld Mbit/s", table_number(policy, "max_rate"));
+        if (table_is_true(policy, "prefer_vf"))
+                fputs(", rather a VF than all of this", text);
+        fclose(text);
+}
+
 static const struct table_column list_columns[] = {
         { "NIC", "nic", NULL },          { "MAC", "mac", NULL }, { "SWITCH", "switch", NULL },
         { "PATH", NULL, path_text },     { "VF", "vf", NULL },   { "SINCE", NULL, since_text },
@@ -53,6 +88,8 @@ static const struct table_column show_columns[] = {
         { "MAC", "mac", NULL },
         { "switch", "switch", NULL },
         { "tap", "tap", NULL },
+        { "VLAN on the wire", NULL, vlan_text },
+        { "policy", NULL, policy_text },
         { "path", NULL, path_text },
         { "path wanted", "wanted", NULL },
         { "situation", "situation", NULL },

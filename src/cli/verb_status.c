@@ -6,37 +6,27 @@
 #include <stdio.h>
 #include <string.h>
 
-static void state_text(const json_t *object, char *buffer, size_t size)
-{
-        snprintf(buffer, size, "%s",
-                 json_is_true(json_object_get(object, "usable")) ? "usable" : table_text(object, "reason"));
-}
-
 static const struct table_column columns[] = {
-        { "SWITCH", "name", NULL },   { "DRIVER", "driver", NULL },  { "DEVICE", "device", NULL },
-        { "UPLINK", "uplink", NULL }, { "STATE", NULL, state_text },
+        { "SWITCH", "name", NULL },   { "DRIVER", "driver", NULL },         { "DEVICE", "device", NULL },
+        { "UPLINK", "uplink", NULL }, { "STATE", NULL, switch_state_text },
 };
-
-static json_int_t number(const json_t *object, const char *key)
-{
-        return json_integer_value(json_object_get(object, key));
-}
 
 static void render(const json_t *json)
 {
         const json_t *daemon = json_object_get(json, "daemon"), *summary = json_object_get(json, "summary");
         char started[64];
 
-        table_time((uint64_t) number(daemon, "started_usec"), started, sizeof(started));
+        table_time((uint64_t) table_number(daemon, "started_usec"), started, sizeof(started));
         printf("vswitchd %s, running since %s\n", table_text(daemon, "version"), started);
         if (json_is_true(json_object_get(daemon, "libvirt_connected")))
                 puts("libvirt: connected");
         else
                 printf("libvirt: not connected: %s\n", table_text(daemon, "libvirt_sentence"));
-        printf("NICs: %lld, of these %lld on a VF, %lld moving, %lld held\n", number(summary, "nics"),
-               number(summary, "on_vf"), number(summary, "moving"), number(summary, "held"));
+        printf("NICs: %lld, of these %lld on a VF, %lld moving, %lld held\n", table_number(summary, "nics"),
+               table_number(summary, "on_vf"), table_number(summary, "moving"), table_number(summary, "held"));
         printf("moves since the start: %lld completed, %lld failed; resyncs: %lld\n\n",
-               number(daemon, "moves_completed"), number(daemon, "moves_failed"), number(daemon, "resyncs"));
+               table_number(daemon, "moves_completed"), table_number(daemon, "moves_failed"),
+               table_number(daemon, "resyncs"));
         table_print(json_object_get(json, "switches"), columns, sizeof(columns) / sizeof(columns[0]));
 }
 

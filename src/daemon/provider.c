@@ -6,6 +6,7 @@
 #include "src/daemon/manager.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,58 +51,115 @@ static void status(void *model, struct control_status *ret)
         };
 }
 
+/* ---- switches ---- */
+
+/* What neighbours_for_each() shows, kept for the time of the call. */
+struct neighbour_list {
+        struct control_neighbour *list;
+        size_t count, room;
+};
+
+static void neighbour_list_clear(struct neighbour_list *neighbours)
+{
+        for (size_t i = 0; i < neighbours->count; i++) {
+                free((char *) neighbours->list[i].mac);
+                free((char *) neighbours->list[i].port);
+        }
+        free(neighbours->list);
+}
+
+/* The MAC's and the port's names are the iteration's; kind and state are constants. */
+static int keep_neighbour(const struct control_neighbour *neighbour, void *userdata)
+{
+        struct neighbour_list *neighbours = userdata;
+        struct control_neighbour *entry;
+
+        if (neighbours->count == neighbours->room) {
+                size_t room = neighbours->room ? 2 * neighbours->room : 64;
+                struct control_neighbour *list = reallocarray(neighbours->list, room, sizeof(*list));
+
+                if (!list)
+                        return -ENOMEM;
+                neighbours->list = list;
+                neighbours->room = room;
+        }
+        entry = &neighbours->list[neighbours->count];
+        *entry = *neighbour;
+        entry->mac = strdup(neighbour->mac);
+        entry->port = strdup(neighbour->port);
+        neighbours->count++;
+        return entry->mac && entry->port ? 0 : -ENOMEM;
+}
+
+static int each_switch(const struct manager_switch *nic_switch, int (*each)(const struct control_switch *, void *),
+                       void *userdata)
+{
+        __attribute__((cleanup(neighbour_list_clear))) struct neighbour_list neighbours = { 0 };
+        const char *pfs[MANAGER_PFS_MAX + 1] = { 0 };
+        enum failover_reason obstacle = nic_switch->obstacle;
+        int r = neighbours_for_each(nic_switch, keep_neighbour, &neighbours);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < nic_switch->pfs_count; i++)
+                pfs[i] = nic_switch->pfs[i].pf->name;
+        struct control_switch view = {
+                .name = nic_switch->config->name,
+                .driver = nic_switch->manager->options.softswitch_driver->name,
+                .device = nic_switch->config->bridge,
+                .uplink = nic_switch->uplink.name,
+                .usable = nic_switch->sentence[0] == '\0',
+                .reason = nic_switch->sentence,
+                .iov = nic_switch->config->iov,
+                .filters_vlans = nic_switch->filters_vlans,
+                .pfs = pfs,
+                .obstacle = failover_reason_code(obstacle),
+                .obstacle_sentence = failover_reason_sentence(obstacle),
+                .remedy = failover_reason_remedy(obstacle),
+                .neighbours = neighbours.list,
+                .neighbours_count = neighbours.count,
+        };
+        return each(&view, userdata);
+}
+
 static int switches(void *model, int (*each)(const struct control_switch *, void *), void *userdata)
 {
         const struct manager *manager = model;
+        int r = 0;
 
-        for (size_t i = 0; i < manager->switches_count; i++) {
-                const struct manager_switch *nic_switch = &manager->switches[i];
-                struct control_switch view = {
-                        .name = nic_switch->config->name,
-                        .driver = manager->options.softswitch_driver->name,
-                        .device = nic_switch->config->bridge,
-                        .uplink = nic_switch->uplink.name,
-                        .usable = nic_switch->sentence[0] == '\0',
-                        .reason = nic_switch->sentence,
-                };
-                int r = each(&view, userdata);
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
+        for (size_t i = 0; i < manager->switches_count && r == 0; i++)
+                r = each_switch(&manager->switches[i], each, userdata);
+        return r;
 }
 
 /* ---- PFs ---- */
 
-struct vf_text {
-        char owner[192];
-        char mac[VSWITCH_MAC_TEXT_SIZE];
+/* All that is shown of a PF, while it is shown. Attributes and counters are read of all VFs at once: the kernel answers
+ * a question about one VF with all of them, which would make hundreds of VFs a matter of seconds. */
+struct pf_reading {
+        struct pf_vf *vfs;
+        size_t vfs_count;
+        struct pf_vf_attributes *attributes; /* by the VF's index */
+        size_t attributes_count;
+        struct pf_vf_statistics *statistics; /* by the VF's index */
+        size_t statistics_count;
+        struct control_vf *views;
+        struct vf_text {
+                char owner[192];
+                char mac[VSWITCH_MAC_TEXT_SIZE];
+        } * texts;
+        const char **filters;
+        const char *refusals[8];
 };
 
-static void fill_vf(struct manager_switch *nic_switch, const struct pf_vf *vf, struct vf_text *text,
-                    struct control_vf *ret)
+static void pf_reading_clear(struct pf_reading *reading)
 {
-        struct pf *pf = nic_switch->pf;
-        struct pf_vf_attributes attributes = { 0 };
-        enum vf_state state;
-        unsigned vectors = 0;
-
-        pf->driver->read_attributes(pf, vf->index, &attributes, NULL);
-        state = vfs_state(nic_switch, vf, &attributes, text->owner, sizeof(text->owner));
-        if (pf->driver->vectors(pf, vf->address, &vectors) < 0)
-                vectors = 0;
-        if (!vswitch_mac_is_zero(&attributes.mac))
-                vswitch_mac_format(&attributes.mac, text->mac);
-        *ret = (struct control_vf){
-                .index = vf->index,
-                .address = vf->address,
-                .state = vfs_state_to_string(state),
-                .driver = vf->driver,
-                .mac = text->mac,
-                .owner = text->owner,
-                .vectors = vectors,
-        };
+        free(reading->vfs);
+        free(reading->attributes);
+        free(reading->statistics);
+        free(reading->views);
+        free(reading->texts);
+        free(reading->filters);
 }
 
 /* The uplink filters as texts, with the NULL at the end; one block of memory. */
@@ -124,55 +182,115 @@ static const char **list_uplink_filters(struct pf *pf)
         return texts;
 }
 
-static int each_pf(struct manager_switch *nic_switch, int (*each)(const struct control_pf *, void *), void *userdata)
+/* What cannot be read is not shown. */
+static int read_pf(struct pf *pf, struct pf_reading *ret)
 {
-        struct pf *pf = nic_switch->pf;
-        struct pf_vf *vfs = NULL;
-        size_t count = 0;
-        int r = -ENOMEM;
+        size_t refusals = 0;
 
-        if (pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0)
-                count = 0;
-        struct control_vf *views = calloc(count + 1, sizeof(*views));
-        struct vf_text *texts = calloc(count + 1, sizeof(*texts));
-        const char **filters = list_uplink_filters(pf);
-
-        if (views && texts && filters) {
-                for (size_t i = 0; i < count; i++)
-                        fill_vf(nic_switch, &vfs[i], &texts[i], &views[i]);
-                struct control_pf view = {
-                        .name = pf->name,
-                        .switch_name = nic_switch->config->name,
-                        .driver = pf->kernel_driver,
-                        .address = pf->address,
-                        .up = nic_switch->uplink.up,
-                        .carrier = nic_switch->uplink.carrier,
-                        .total_vfs = pf->total_vfs,
-                        .steering = failover_steering_to_string(nic_switch->steering),
-                        .uplink_filters = filters,
-                        .vfs = views,
-                        .vfs_count = count,
-                };
-                r = each(&view, userdata);
+        if (pf->driver->list_vfs(pf, &ret->vfs, &ret->vfs_count, NULL) < 0)
+                ret->vfs_count = 0;
+        if (ret->vfs_count > 0) {
+                if (pf->driver->list_attributes(pf, &ret->attributes, &ret->attributes_count, NULL) < 0)
+                        ret->attributes_count = 0;
+                if (!pf->driver->list_statistics ||
+                    pf->driver->list_statistics(pf, &ret->statistics, &ret->statistics_count, NULL) < 0)
+                        ret->statistics_count = 0;
         }
-        free(filters);
-        free(texts);
-        free(views);
-        free(vfs);
-        return r;
+        for (size_t i = 0; i < sizeof(pf->refusals) / sizeof(pf->refusals[0]); i++)
+                if (pf->refusals[i][0])
+                        ret->refusals[refusals++] = pf->refusals[i];
+        ret->views = calloc(ret->vfs_count + 1, sizeof(*ret->views));
+        ret->texts = calloc(ret->vfs_count + 1, sizeof(*ret->texts));
+        ret->filters = list_uplink_filters(pf);
+        return ret->views && ret->texts && ret->filters ? 0 : -ENOMEM;
+}
+
+static void fill_vf(struct manager_switch *nic_switch, struct pf *pf, struct pf_reading *reading, size_t place)
+{
+        static const struct pf_vf_attributes unknown;
+        const struct pf_vf *vf = &reading->vfs[place];
+        struct vf_text *text = &reading->texts[place];
+        const struct pf_vf_attributes *attributes =
+                vf->index < reading->attributes_count ? &reading->attributes[vf->index] : &unknown;
+        enum vf_state state = vfs_state(nic_switch, vf, attributes, text->owner, sizeof(text->owner));
+        unsigned vectors = 0;
+
+        if (pf->driver->vectors(pf, vf->address, &vectors) < 0)
+                vectors = 0;
+        if (!vswitch_mac_is_zero(&attributes->mac))
+                vswitch_mac_format(&attributes->mac, text->mac);
+        reading->views[place] = (struct control_vf){
+                .index = vf->index,
+                .address = vf->address,
+                .state = vfs_state_to_string(state),
+                .driver = vf->driver,
+                .mac = text->mac,
+                .owner = text->owner,
+                .vectors = vectors,
+                .attributes = attributes != &unknown ? attributes : NULL,
+                .statistics = vf->index < reading->statistics_count ? &reading->statistics[vf->index] : NULL,
+        };
+}
+
+/* The bridge's port: the PF itself, or what stands on it. */
+static const char *port_name(const struct manager_switch *nic_switch, const struct manager_pf *uplink,
+                             char buffer[static IF_NAMESIZE])
+{
+        if (uplink->port == uplink->link.ifindex)
+                return uplink->link.name;
+        if (uplink->port == nic_switch->uplink.ifindex)
+                return nic_switch->uplink.name;
+        return if_indextoname((unsigned) uplink->port, buffer) ?: "";
+}
+
+static int each_pf(struct manager_switch *nic_switch, const struct manager_pf *uplink,
+                   int (*each)(const struct control_pf *, void *), void *userdata)
+{
+        __attribute__((cleanup(pf_reading_clear))) struct pf_reading reading = { 0 };
+        struct pf *pf = uplink->pf;
+        char port[IF_NAMESIZE];
+        int r = read_pf(pf, &reading);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < reading.vfs_count; i++)
+                fill_vf(nic_switch, pf, &reading, i);
+        struct control_pf view = {
+                .name = pf->name,
+                .switch_name = nic_switch->config->name,
+                .driver = pf->kernel_driver,
+                .address = pf->address,
+                .up = uplink->link.up,
+                .carrier = uplink->link.carrier,
+                .total_vfs = pf->total_vfs,
+                .steering = failover_steering_to_string(uplink->steering),
+                .steering_source = uplink->steering_source,
+                .port = port_name(nic_switch, uplink, port),
+                .active = pf == nic_switch->pf,
+                .firmware = pf->firmware_version,
+                .filter_capacity = uplink->filter_capacity,
+                .can_set = pf->can_set,
+                .cannot_set = pf->cannot_set,
+                .refusals = reading.refusals,
+                .uplink_filters = reading.filters,
+                .vfs = reading.views,
+                .vfs_count = reading.vfs_count,
+        };
+        return each(&view, userdata);
 }
 
 static int pfs(void *model, int (*each)(const struct control_pf *, void *), void *userdata)
 {
         struct manager *manager = model;
+        int r = 0;
 
         for (size_t i = 0; i < manager->switches_count; i++) {
-                int r = manager->switches[i].pf ? each_pf(&manager->switches[i], each, userdata) : 0;
+                struct manager_switch *nic_switch = &manager->switches[i];
 
-                if (r != 0)
-                        return r;
+                for (size_t j = 0; j < nic_switch->pfs_count && r == 0; j++)
+                        r = each_pf(nic_switch, &nic_switch->pfs[j], each, userdata);
         }
-        return 0;
+        return r;
 }
 
 /* ---- NICs ---- */
@@ -212,6 +330,8 @@ static int nics(void *model, int (*each)(const struct control_nic *, void *), vo
                         .since_usec = nic->path_since_realtime,
                         .deadline_usec = to_realtime(manager, nic->decision.deadline),
                         .held = nic->facts.held,
+                        .vlan = nic->wire_vlan,
+                        .policy = &nic->port_policy,
                 };
                 int r = each(&view, userdata);
 
@@ -285,11 +405,32 @@ static int nic_release(void *model, const char *uuid, const char *alias, enum co
         return r;
 }
 
+static int pf_set_vfs(void *model, const char *pf, unsigned count, bool keep, const struct control_caller *caller,
+                      control_done done, void *token, struct vswitch_error *error)
+{
+        log_notice(pf, "%u VFs%s asked by %s", count, keep ? ", kept over a reboot," : "", caller->description);
+        return pool_set_vfs(model, pf, count, keep, caller, done, token, error);
+}
+
+static int pf_reserve(void *model, const char *pf, unsigned count, const struct control_caller *caller,
+                      char (*ret_addresses)[PF_ADDRESS_SIZE], struct vswitch_error *error)
+{
+        log_notice(pf, "%u VFs taken for a probe by %s", count, caller->description);
+        return pool_reserve(model, pf, count, caller, ret_addresses, error);
+}
+
+static int pf_reload(void *model, const char *pf, const struct control_caller *caller, struct vswitch_error *error)
+{
+        log_notice(pf, "a new probe result is to be used, says %s", caller->description);
+        return steering_reload(model, pf, error);
+}
+
 static void caller_gone(void *model, uint64_t connection)
 {
         struct manager *manager = model;
         struct manager_nic *nic;
 
+        pool_caller_gone(manager, connection);
         TAILQ_FOREACH (nic, &manager->nics, entry)
                 if (nic->hold_connection == connection) {
                         nic->hold_connection = 0;
@@ -305,6 +446,9 @@ const struct control_provider provider_table = {
         .nics = nics,
         .nic_acquire = nic_acquire,
         .nic_release = nic_release,
+        .pf_set_vfs = pf_set_vfs,
+        .pf_reserve = pf_reserve,
+        .pf_reload = pf_reload,
         .caller_gone = caller_gone,
         .hook = hook_call,
 };

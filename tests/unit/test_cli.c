@@ -50,7 +50,7 @@ static void compare_with_file(const char *name, const char *text)
 /* Every verb for people and for programs. */
 static const struct {
         const char *file;
-        const char *arguments[6];
+        const char *arguments[8]; /* ends with NULL */
         int exit_code;
         struct model_options options;
 } golden[] = {
@@ -71,6 +71,21 @@ static const struct {
         { "pf-list.json", { "pf", "list", "-j" }, 0, {} },
         { "pf-show", { "pf", "show", "enp1s0" }, 0, {} },
         { "pf-show.json", { "pf", "show", "enp1s0", "-j" }, 0, {} },
+        { "help-set-vfs", { "pf", "set-vfs", "--help" }, 0, {} },
+        { "set-vfs", { "pf", "set-vfs", "enp1s0", "4" }, 0, {} },
+        { "set-vfs-keep.json", { "pf", "set-vfs", "enp1s0", "4", "--keep", "-j" }, 0, { .set_vfs_msec = 50 } },
+        { "set-vfs-in-use", { "pf", "set-vfs", "enp1s0", "0" }, 1, {} },
+        { "set-vfs-failed", { "pf", "set-vfs", "enp1s0", "4" }, 1, { .set_vfs_msec = 50, .vfs_fail = true } },
+        { "set-vfs-slow", { "pf", "set-vfs", "enp1s0", "4", "-t", "0.2" }, 6, { .set_vfs_msec = 60000 } },
+        { "set-vfs-unknown", { "pf", "set-vfs", "eth9", "4" }, 4, {} },
+        { "set-vfs-number", { "pf", "set-vfs", "enp1s0", "four" }, 2, {} },
+        { "set-vfs-many", { "pf", "set-vfs", "enp1s0", "4000000000" }, 2, {} },
+        { "switch-list", { "switch", "list" }, 0, {} },
+        { "switch-list.json", { "switch", "list", "-j" }, 0, {} },
+        { "switch-show", { "switch", "show" }, 0, {} },
+        { "switch-show-one", { "switch", "show", "lab net" }, 0, {} },
+        { "switch-show.json", { "switch", "show", "br0", "-j" }, 0, {} },
+        { "unknown-switch", { "switch", "show", "br8" }, 4, {} },
         { "release", { "nic", "release", "g1" }, 0, { .move_msec = 50 } },
         { "release.json", { "nic", "release", "g1", "-j" }, 0, { .move_msec = 50 } },
         { "release-hold", { "nic", "release", "g1/ua-net0", "--hold" }, 0, { .move_msec = 50 } },
