@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * VFs as a stock, through the whole daemon: their number, who has them, and those set aside for a probe. The PF of the
+ * stage is up0 with two VFs, 0000:01:10.0 and 0000:01:10.2.
+ */
+
+#include "tests/netns/manager_stage.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VF_0 "0000:01:10.0"
+#define VF_1 "0000:01:10.2"
+
+static const struct control_caller operator_caller = { .connection = 7, .description = "the operator" };
+static const struct control_caller probe_caller = { .connection = 8, .description = "the probe" };
+
+/* ---- changes of the number ---- */
+
+static struct {
+        unsigned calls;
+        int result;
+        char sentence[512];
+} answer;
+
+static void on_done(int result, const char *sentence, void *token)
+{
+        ck_assert_ptr_eq(token, &answer);
+        answer.calls++;
+        answer.result = result;
+        snprintf(answer.sentence, sizeof(answer.sentence), "%s", sentence);
+}
+
+static bool is_answered(void)
+{
+        return answer.calls > 0;
+}
+
+static int set_vfs(unsigned count, bool keep, struct vswitch_error *error)
+{
+        memset(&answer, 0, sizeof(answer));
+        return pool_set_vfs(manager, "up0", count, keep, &operator_caller, on_done, &answer, error);
+}
+
+static void expect_set_vfs(unsigned count, bool keep)
+{
+        struct vswitch_error error = { 0 };
+
+        ck_assert_msg(set_vfs(count, keep, &error) == 0, "%s", error.text);
+        ck_assert_uint_eq(answer.calls, 0); /* later, never from inside */
+        RUN_UNTIL(is_answered);
+        ck_assert_msg(answer.result == 0, "%s", answer.sentence);
+        ck_assert_uint_eq(answer.calls, 1);
+        ck_assert_uint_eq(pf->vf_count, count);
+        for (unsigned i = 0; i < count; i++)
+                ck_assert_str_eq(pf->vfs[i].identity.driver, "");
+}
+
+static bool has_two_vfs(void)
+{
+        return pf->vf_count == 2 && !pool_is_changing(manager, &pf->pf);
+}
+
+/* The host boots: no VFs, and new ones would get the host's driver. */
+static void reboot(size_t vf_count)
+{
+        stop_daemon();
+        pf->vf_count = vf_count;
+        pf->autoprobe = true;
+        start_daemon();
+}
+
+START_TEST(test_number)
+{
+        stage_begin();
+        expect_set_vfs(1, false);
+        expect_set_vfs(1, false);
+        expect_set_vfs(0, false);
+        expect_set_vfs(2, false);
+        ck_assert_str_eq(netns_output("ls %s/pf 2>/dev/null || true", directory), "");
+        start_guest();
+        RUN_UNTIL(is_offering);
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_number_that_cannot_be)
+{
+        struct vswitch_error error = { 0 };
+
+        stage_begin();
+        ck_assert_int_eq(set_vfs(3, false, &error), -ERANGE);
+        ck_assert_str_eq(error.text, "up0 can have 2 VFs at most, not 3");
+        ck_assert_int_eq(pool_set_vfs(manager, "nosuch", 1, false, &operator_caller, on_done, &answer, &error),
+                         -ENOENT);
+        ck_assert_ptr_nonnull(strstr(error.text, "vswitch pf show"));
+
+        pf->count_error = -ENOMEM;
+        ck_assert_int_eq(set_vfs(1, true, &error), 0);
+        RUN_UNTIL(is_answered);
+        ck_assert_int_eq(answer.result, -ENOMEM);
+        ck_assert_str_eq(answer.sentence, "cannot make 1 VFs of up0");
+        ck_assert_str_eq(netns_output("ls %s/pf 2>/dev/null || true", directory), "");
+        pf->count_error = 0;
+
+        pf->pf.total_vfs = 0;
+        ck_assert_int_eq(set_vfs(0, false, &error), -EOPNOTSUPP);
+        ck_assert_str_eq(error.text, "up0 has no SR-IOV");
+        pf->pf.total_vfs = 2;
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_number_is_not_changed_under_a_user)
+{
+        struct vswitch_error error = { 0 };
+        unsigned writes;
+
+        stage_begin();
+        start_guest_on_vf();
+        netns_add_veth("vf1", "vf1-peer", NULL);
+        snprintf(pf->vfs[1].identity.driver, sizeof(pf->vfs[1].identity.driver), "igbvf");
+        snprintf(pf->vfs[1].identity.netdev, sizeof(pf->vfs[1].identity.netdev), "vf1");
+
+        writes = pf->writes;
+        ck_assert_int_eq(set_vfs(1, false, &error), -EBUSY);
+        ck_assert_ptr_nonnull(strstr(error.text, "2 of them are in use"));
+        ck_assert_ptr_nonnull(strstr(error.text, "VF 0 (" VF_0 "): g1/ua-net0"));
+        ck_assert_ptr_nonnull(strstr(error.text, "VF 1 (" VF_1 "): its netdev vf1 is up on this host"));
+        settle();
+        ck_assert_uint_eq(answer.calls, 0);
+        ck_assert_uint_eq(pf->writes, writes);
+
+        /* The number that is there takes nothing from anybody. */
+        ck_assert_int_eq(set_vfs(2, true, &error), 0);
+        RUN_UNTIL(is_answered);
+        ck_assert_int_eq(answer.result, 0);
+        ck_assert_uint_eq(pf->writes, writes);
+        ck_assert(is_on_vf());
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_number_is_kept_over_a_reboot)
+{
+        stage_begin();
+        expect_set_vfs(2, true);
+        reboot(0);
+        RUN_UNTIL(has_two_vfs);
+        ck_assert_str_eq(pf->vfs[0].identity.driver, "");
+
+        /* Somebody else has made VFs: they stay as they are. */
+        reboot(1);
+        settle();
+        ck_assert_uint_eq(pf->vf_count, 1);
+
+        /* A number that is not to be kept changes nothing of what is. */
+        expect_set_vfs(1, false);
+        reboot(0);
+        RUN_UNTIL(has_two_vfs);
+
+        expect_set_vfs(0, true);
+        reboot(0);
+        settle();
+        ck_assert_uint_eq(pf->vf_count, 0);
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_kept_number_that_cannot_be_read)
+{
+        static const char *const contents[] = { "", "{ \"version\": 2, \"vfs\": 1 }",
+                                                "{ \"version\": 1, \"vfs\": -4 }" };
+
+        stage_begin();
+        for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+                netns_run("mkdir -p %s/pf; echo '%s' >%s/pf/%s.json", directory, contents[i], directory,
+                          pf->pf.address);
+                reboot(0);
+                settle();
+                ck_assert_uint_eq(pf->vf_count, 0);
+        }
+        stage_end();
+}
+END_TEST
+
+static bool has_no_free_vf(void)
+{
+        return nic() && nic()->decision.reason == FAILOVER_REASON_NO_FREE_VF;
+}
+
+START_TEST(test_nobody_gets_a_vf_while_the_number_changes)
+{
+        char addresses[1][PF_ADDRESS_SIZE];
+        struct vswitch_error error = { 0 };
+
+        stage_begin();
+        fake_guests_hold(FAKE_RUN, true);
+        ck_assert_int_eq(set_vfs(1, false, &error), 0);
+        settle();
+        ck_assert(pool_is_changing(manager, &pf->pf));
+        ck_assert_uint_eq(answer.calls, 0);
+        ck_assert_int_eq(pool_set_vfs(manager, "up0", 2, false, &operator_caller, on_done, &answer, &error), -EBUSY);
+        ck_assert_int_eq(pool_reserve(manager, "up0", 1, &probe_caller, addresses, &error), -EBUSY);
+        start_guest();
+        RUN_UNTIL(has_no_free_vf);
+
+        fake_guests_answer(FAKE_RUN, 0, "");
+        fake_guests_hold(FAKE_RUN, false);
+        RUN_UNTIL(is_offering);
+        ck_assert_uint_eq(answer.calls, 1);
+        ck_assert(!pool_is_changing(manager, &pf->pf));
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_daemon_stops_during_a_change)
+{
+        struct vswitch_error error = { 0 };
+
+        stage_begin();
+        fake_guests_hold(FAKE_RUN, true);
+        ck_assert_int_eq(set_vfs(1, false, &error), 0);
+        settle();
+        stop_daemon();
+        ck_assert_uint_eq(answer.calls, 1);
+        ck_assert_int_eq(answer.result, -ECANCELED);
+        start_daemon();
+        stage_end();
+}
+END_TEST
+
+/* ---- VFs that are not there yet, and not any more ---- */
+
+static bool has_no_vfs(void)
+{
+        return nic() && nic()->decision.reason == FAILOVER_REASON_NO_VFS;
+}
+
+START_TEST(test_vfs_absent_at_first)
+{
+        stage_begin();
+        pf->vf_count = 0;
+        start_guest();
+        RUN_UNTIL(has_no_vfs);
+        ck_assert_ptr_nonnull(strstr(failover_reason_remedy(FAILOVER_REASON_NO_VFS), "vswitch pf set-vfs"));
+        ck_assert_uint_eq(pf->asked, 0);
+        expect_set_vfs(2, false);
+        RUN_UNTIL(is_offering);
+        stage_end();
+}
+END_TEST
+
+static bool has_no_claim(void)
+{
+        return nic() && !nic()->claim;
+}
+
+/* Somebody writes 0 to sriov_numvfs: QEMU loses the device with the VF. */
+START_TEST(test_vfs_vanish_under_a_guest)
+{
+        stage_begin();
+        start_guest_on_vf();
+        pf->vf_count = 0;
+        fake_guests_unplug(UUID, "ua-vf-net0");
+        manager_all_dirty(manager, true);
+        RUN_UNTIL(has_no_claim);
+        RUN_UNTIL(is_synthetic);
+        expect_reachable();
+        ck_assert_str_eq(netns_output("ls %s/claims | grep json || true", directory), "");
+        stage_end();
+}
+END_TEST
+
+/* ---- reservations ---- */
+
+static enum vf_state state_of(unsigned index, char *owner, size_t size)
+{
+        return vfs_state(&manager->switches[0], &pf->vfs[index].identity, &pf->vfs[index].attributes, owner, size);
+}
+
+START_TEST(test_reservation)
+{
+        char addresses[2][PF_ADDRESS_SIZE], owner[192];
+        struct vswitch_error error = { 0 };
+
+        stage_begin();
+        ck_assert_int_eq(pool_reserve(manager, "up0", 1, &probe_caller, addresses, &error), 0);
+        ck_assert_str_eq(addresses[0], VF_1);
+        ck_assert(pool_is_reserved(manager, VF_1));
+        ck_assert(!pool_is_reserved(manager, VF_0));
+        ck_assert_int_eq(state_of(1, owner, sizeof(owner)), VF_FOREIGN);
+        ck_assert_str_eq(owner, "set aside for a probe");
+        ck_assert_int_eq(set_vfs(1, false, &error), -EBUSY);
+        ck_assert_ptr_nonnull(strstr(error.text, "VF 1 (" VF_1 "): set aside for a probe"));
+
+        ck_assert_int_eq(pool_reserve(manager, "up0", 2, &operator_caller, addresses, &error), -EBUSY);
+        ck_assert_str_eq(error.text,
+                         "2 free VFs of up0 needed, and there is 1; in use: VF 1 (" VF_1 "): set aside for a probe");
+        ck_assert(!pool_is_reserved(manager, VF_0));
+        ck_assert_int_eq(pool_reserve(manager, "nosuch", 1, &probe_caller, addresses, &error), -ENOENT);
+
+        /* Another's connection ends, then its own. */
+        pool_caller_gone(manager, operator_caller.connection);
+        ck_assert(pool_is_reserved(manager, VF_1));
+        pool_caller_gone(manager, probe_caller.connection);
+        ck_assert(!pool_is_reserved(manager, VF_1));
+        ck_assert_int_eq(state_of(1, owner, sizeof(owner)), VF_FREE);
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_guest_waits_for_the_probe)
+{
+        char addresses[2][PF_ADDRESS_SIZE];
+        struct vswitch_error error = { 0 };
+
+        stage_begin();
+        ck_assert_int_eq(pool_reserve(manager, "up0", 2, &probe_caller, addresses, &error), 0);
+        start_guest();
+        RUN_UNTIL(has_no_free_vf);
+        provider_table.caller_gone(manager, probe_caller.connection);
+        RUN_UNTIL(is_offering);
+        stage_end();
+}
+END_TEST
+
+/* ---- VFs in foreign hands ---- */
+
+static void set_host_driver(unsigned index, const char *driver, const char *netdev)
+{
+        struct pf_vf *vf = &pf->vfs[index].identity;
+
+        snprintf(vf->driver, sizeof(vf->driver), "%s", driver);
+        snprintf(vf->netdev, sizeof(vf->netdev), "%s", netdev);
+}
+
+static void expect_foreign(const char *why)
+{
+        char owner[192];
+
+        ck_assert_int_eq(state_of(0, owner, sizeof(owner)), VF_FOREIGN);
+        ck_assert_msg(strstr(owner, why) != NULL, "%s: %s", why, owner);
+}
+
+static void expect_free(void)
+{
+        char owner[192];
+
+        ck_assert_msg(state_of(0, owner, sizeof(owner)) == VF_FREE, "%s", owner);
+}
+
+START_TEST(test_host_driver)
+{
+        stage_begin();
+        expect_free();
+        netns_run("ip link add vf0 type veth peer name vf0-peer");
+        set_host_driver(0, "igbvf", "vf0");
+        expect_free();
+
+        netns_run("ip link set vf0 up");
+        expect_foreign("its netdev vf0 is up on this host");
+        netns_run("ip link set vf0 down");
+        expect_free();
+        netns_run("ip link set vf0 master br0");
+        expect_foreign("a port of a bridge");
+        netns_run("ip link set vf0 nomaster");
+        expect_free();
+        pf->vfs[0].attributes.mac = netns_mac("52:54:00:00:00:77");
+        expect_foreign("somebody set a MAC for it");
+        pf->vfs[0].attributes.mac = (struct vswitch_mac){ { 0 } };
+
+        /* In another network namespace sysfs shows a driver and no netdev. */
+        set_host_driver(0, "igbvf", "");
+        expect_foreign("driver igbvf has it, without a netdev in this network namespace");
+        set_host_driver(0, "igbvf", "nosuch");
+        expect_foreign("cannot be read");
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_device_on_the_host_netdev)
+{
+        stage_begin();
+        netns_run("ip link add vf0 type veth peer name vf0-peer");
+        set_host_driver(0, "igbvf", "vf0");
+        expect_free();
+        netns_run("ip link add link vf0 name upper0 type macvlan");
+        expect_foreign("its netdev vf0 carries another device");
+        netns_run("ip link del upper0");
+        expect_free();
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_programs_of_their_own)
+{
+        stage_begin();
+        set_host_driver(0, "uio_pci_generic", "");
+        expect_foreign("DPDK");
+        set_host_driver(0, "igb_uio", "");
+        expect_foreign("DPDK");
+        set_host_driver(0, "mlx5_vfio_pci", "");
+        expect_foreign("VFIO");
+        /* In doubt somebody has it: there is no such device in sysfs to ask. */
+        set_host_driver(0, "vfio-pci", "");
+        expect_foreign("a process that vswitch does not know uses it through VFIO");
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_mac_without_a_driver)
+{
+        stage_begin();
+        pf->vfs[0].attributes.mac = netns_mac("52:54:00:00:00:77");
+        expect_foreign("if nobody uses it: ip link set up0 vf 0 mac 00:00:00:00:00:00");
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_vf_of_a_guest_that_is_not_ours)
+{
+        stage_begin();
+        fake_guests_start("<domain type='kvm' id='2'><name>g2</name><uuid>22222222-2222-3333-4444-555555555555</uuid>"
+                          "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"
+                          "<hostdev mode='subsystem' type='pci' managed='yes'><source>"
+                          "<address domain='0x0000' bus='0x01' slot='0x10' function='0x0'/></source>"
+                          "<alias name='hostdev0'/></hostdev></devices></domain>",
+                          GUEST_RUNNING);
+        settle();
+        expect_foreign("guest g2 has it, not by vswitch");
+
+        /* And the guest that comes gets the other one. */
+        start_guest();
+        RUN_UNTIL(is_offering);
+        ck_assert_str_eq(nic()->claim->vf_address, VF_1);
+        stage_end();
+}
+END_TEST
+
+/* ---- what the driver can set ---- */
+
+START_TEST(test_driver_is_asked_once)
+{
+        unsigned writes;
+
+        stage_begin();
+        ck_assert_uint_eq(pf->asked, 0); /* nobody needs to know yet */
+        pf->refused_attributes = PF_VF_LINK_STATE;
+        start_guest_on_vf();
+        ck_assert_uint_eq(pf->asked, 1);
+        ck_assert_uint_eq(pf->pf.cannot_set, PF_VF_LINK_STATE);
+        ck_assert_uint_ne(pf->pf.can_set & PF_VF_VLAN, 0);
+
+        /* A daemon that is restarted with nothing to do asks nothing. */
+        writes = pf->writes;
+        stop_daemon();
+        pf->pf.asked = false;
+        start_daemon();
+        RUN_UNTIL(is_on_vf);
+        settle();
+        ck_assert_uint_eq(pf->asked, 1);
+        ck_assert_uint_eq(pf->writes, writes);
+        stage_end();
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("pool");
+
+        netns_test_add(suite, "number", test_number);
+        netns_test_add(suite, "impossible number", test_number_that_cannot_be);
+        netns_test_add(suite, "number in use", test_number_is_not_changed_under_a_user);
+        netns_test_add(suite, "kept", test_number_is_kept_over_a_reboot);
+        netns_test_add(suite, "kept badly", test_kept_number_that_cannot_be_read);
+        netns_test_add(suite, "meanwhile", test_nobody_gets_a_vf_while_the_number_changes);
+        netns_test_add(suite, "stop", test_daemon_stops_during_a_change);
+        netns_test_add(suite, "absent at first", test_vfs_absent_at_first);
+        netns_test_add(suite, "vanish", test_vfs_vanish_under_a_guest);
+        netns_test_add(suite, "reservation", test_reservation);
+        netns_test_add(suite, "waiting", test_guest_waits_for_the_probe);
+        netns_test_add(suite, "host driver", test_host_driver);
+        if (netns_test_kernel_has("macvlan",
+                                  "ip link add v0 type veth peer name v1 && ip link add link v0 name m0 type macvlan"))
+                netns_test_add(suite, "upper device", test_device_on_the_host_netdev);
+        netns_test_add(suite, "programs", test_programs_of_their_own);
+        netns_test_add(suite, "MAC", test_mac_without_a_driver);
+        netns_test_add(suite, "other guest", test_vf_of_a_guest_that_is_not_ours);
+        netns_test_add(suite, "asked", test_driver_is_asked_once);
+        return netns_test_run(suite);
+}
