@@ -43,6 +43,7 @@ void start_daemon(void)
                 .softswitch_driver = &modelled_switch_driver,
                 .pf_driver = &modelled_pf_driver,
                 .runtime_directory = directory,
+                .state_directory = directory,
                 .control_socket = socket_path,
         };
         struct vswitch_error error = { 0 };
