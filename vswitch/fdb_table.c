@@ -82,9 +82,9 @@ static struct node *find_node(const struct fdb_table *table, const struct vswitc
 {
         struct node *node;
 
-        LIST_FOREACH(node, bucket_of(table, mac), by_mac)
-        if (node->entry.vlan == vlan && vswitch_mac_equal(&node->entry.mac, mac))
-                return node;
+        LIST_FOREACH (node, bucket_of(table, mac), by_mac)
+                if (node->entry.vlan == vlan && vswitch_mac_equal(&node->entry.mac, mac))
+                        return node;
         return NULL;
 }
 
@@ -92,9 +92,9 @@ static struct port *find_port(const struct fdb_table *table, int ifindex)
 {
         struct port *port;
 
-        LIST_FOREACH(port, &table->ports[(unsigned) ifindex % PORT_BUCKETS], in_bucket)
-        if (port->port.ifindex == ifindex)
-                return port;
+        LIST_FOREACH (port, &table->ports[(unsigned) ifindex % PORT_BUCKETS], in_bucket)
+                if (port->port.ifindex == ifindex)
+                        return port;
         return NULL;
 }
 
@@ -245,10 +245,25 @@ static bool is_behind(const struct fdb_table *table, const struct vswitch_mac *m
 {
         const struct node *node;
 
-        LIST_FOREACH(node, bucket_of(table, mac), by_mac)
-        if (vswitch_mac_equal(&node->entry.mac, mac) && !is_uplink(table, node->entry.ifindex))
-                return true;
+        LIST_FOREACH (node, bucket_of(table, mac), by_mac)
+                if (vswitch_mac_equal(&node->entry.mac, mac) && !is_uplink(table, node->entry.ifindex))
+                        return true;
         return false;
+}
+
+static struct node *add_node(struct fdb_table *table, struct port *port, const struct vswitch_mac *mac, uint16_t vlan)
+{
+        struct node *node = calloc(1, sizeof(*node));
+
+        if (!node)
+                return NULL;
+        node->entry.mac = *mac;
+        node->entry.vlan = vlan;
+        node->entry.kind = FDB_LOCAL;
+        LIST_INSERT_HEAD(bucket_of(table, mac), node, by_mac);
+        LIST_INSERT_HEAD(&port->nodes, node, by_port);
+        table->count++;
+        return node;
 }
 
 static int take_entry(struct fdb_table *table, const struct fdb_entry *entry, uint64_t now)
@@ -263,15 +278,9 @@ static int take_entry(struct fdb_table *table, const struct fdb_entry *entry, ui
                 return -ENOMEM;
         port->seen = table->resync;
         if (!node) {
-                node = calloc(1, sizeof(*node));
+                node = add_node(table, port, &entry->mac, entry->vlan);
                 if (!node)
                         return -ENOMEM;
-                node->entry.mac = entry->mac;
-                node->entry.vlan = entry->vlan;
-                node->entry.kind = kind;
-                LIST_INSERT_HEAD(bucket_of(table, &entry->mac), node, by_mac);
-                LIST_INSERT_HEAD(&port->nodes, node, by_port);
-                table->count++;
                 before = (struct fdb_table_entry){ 0 };
         } else {
                 before = node->entry;
@@ -407,8 +416,7 @@ int fdb_table_set_uplinks(struct fdb_table *table, const int *ifindexes, size_t 
         for (size_t i = 0; i < count; i++)
                 table->uplinks[i] = ifindexes[i];
         for (size_t i = 0; i < PORT_BUCKETS; i++)
-                LIST_FOREACH(port, &table->ports[i], in_bucket)
-                {
+                LIST_FOREACH (port, &table->ports[i], in_bucket) {
                         port->port.is_uplink = is_uplink(table, port->port.ifindex);
                         if (port->port.is_uplink)
                                 drop_quiet_of_port(table, port);
@@ -552,9 +560,9 @@ bool fdb_table_is_on_uplink(const struct fdb_table *table, const struct vswitch_
 {
         const struct node *node;
 
-        LIST_FOREACH(node, bucket_of(table, mac), by_mac)
-        if (vswitch_mac_equal(&node->entry.mac, mac) && is_uplink(table, node->entry.ifindex))
-                return true;
+        LIST_FOREACH (node, bucket_of(table, mac), by_mac)
+                if (vswitch_mac_equal(&node->entry.mac, mac) && is_uplink(table, node->entry.ifindex))
+                        return true;
         return false;
 }
 
@@ -575,8 +583,7 @@ static int each_on_port(const struct port *port, fdb_table_each each, void *user
         const struct node *node;
         int r = 0;
 
-        LIST_FOREACH(node, &port->nodes, by_port)
-        {
+        LIST_FOREACH (node, &port->nodes, by_port) {
                 r = each(&node->entry, &port->port, userdata);
                 if (r != 0)
                         break;
@@ -589,8 +596,7 @@ int fdb_table_for_each(const struct fdb_table *table, fdb_table_each each, void 
         const struct port *port;
 
         for (size_t i = 0; i < PORT_BUCKETS; i++)
-                LIST_FOREACH(port, &table->ports[i], in_bucket)
-                {
+                LIST_FOREACH (port, &table->ports[i], in_bucket) {
                         int r = each_on_port(port, each, userdata);
 
                         if (r != 0)
@@ -612,8 +618,7 @@ int fdb_table_for_each_port(const struct fdb_table *table,
         const struct port *port;
 
         for (size_t i = 0; i < PORT_BUCKETS; i++)
-                LIST_FOREACH(port, &table->ports[i], in_bucket)
-                {
+                LIST_FOREACH (port, &table->ports[i], in_bucket) {
                         int r = port->port.ifindex == table->bridge ? 0 : each(&port->port, userdata);
 
                         if (r != 0)
@@ -628,6 +633,26 @@ size_t fdb_table_count(const struct fdb_table *table)
 }
 
 /* ---- quiet ones ---- */
+
+bool fdb_table_restore_quiet(struct fdb_table *table, const struct vswitch_mac *mac, int ifindex, uint64_t now)
+{
+        struct port *port = ifindex == table->bridge ? NULL : find_port(table, ifindex);
+        struct node *node;
+
+        if (!port || !port->port.up || port->port.is_uplink || port->quiet_count >= FDB_TABLE_QUIET_PER_PORT)
+                return false;
+        LIST_FOREACH (node, bucket_of(table, mac), by_mac)
+                if (vswitch_mac_equal(&node->entry.mac, mac))
+                        return false;
+        node = add_node(table, port, mac, 0);
+        if (!node)
+                return false;
+        node->entry.ifindex = ifindex;
+        node->entry.active = now;
+        set_kind(node, port, FDB_QUIET);
+        grow(table);
+        return true;
+}
 
 void fdb_table_forget_quiet(struct fdb_table *table, const struct vswitch_mac *mac)
 {
@@ -644,15 +669,16 @@ uint64_t fdb_table_expire(struct fdb_table *table, uint64_t now)
         struct port *port;
 
         for (size_t i = 0; i < PORT_BUCKETS; i++)
-                LIST_FOREACH(port, &table->ports[i], in_bucket)
-        for (struct node *node = LIST_FIRST(&port->nodes), *next; node && port->quiet_count > 0; node = next) {
-                next = LIST_NEXT(node, by_port);
-                if (node->entry.kind != FDB_QUIET)
-                        continue;
-                if (node->entry.active + FDB_TABLE_QUIET_MAX <= now)
-                        drop_node(table, node);
-                else if (node->entry.active + FDB_TABLE_QUIET_MAX < next_expiry)
-                        next_expiry = node->entry.active + FDB_TABLE_QUIET_MAX;
-        }
+                LIST_FOREACH (port, &table->ports[i], in_bucket)
+                        for (struct node *node = LIST_FIRST(&port->nodes), *next; node && port->quiet_count > 0;
+                             node = next) {
+                                next = LIST_NEXT(node, by_port);
+                                if (node->entry.kind != FDB_QUIET)
+                                        continue;
+                                if (node->entry.active + FDB_TABLE_QUIET_MAX <= now)
+                                        drop_node(table, node);
+                                else if (node->entry.active + FDB_TABLE_QUIET_MAX < next_expiry)
+                                        next_expiry = node->entry.active + FDB_TABLE_QUIET_MAX;
+                        }
         return next_expiry;
 }

@@ -10,7 +10,7 @@
  * learned entry that goes away becomes FDB_QUIET and stays while nothing speaks against it. It goes when
  *   - the MAC is seen on an uplink: it has moved to the wire;
  *   - its port goes, or is set down;
- *   - fdb_table_forget_quiet() says that it has a VF now, or that there is no room;
+ *   - fdb_table_forget_quiet() says that it has a VF now;
  *   - it has been quiet for FDB_TABLE_QUIET_MAX;
  *   - its port has FDB_TABLE_QUIET_PER_PORT others already: a guest that makes addresses up fills no memory with them.
  * That the kernel does not say whether an entry aged, was flushed or was deleted by hand does no harm: a MAC that is
@@ -108,6 +108,10 @@ int fdb_table_for_each_on_port(const struct fdb_table *table, int ifindex, fdb_t
 int fdb_table_for_each_port(const struct fdb_table *table,
                             int (*each)(const struct fdb_table_port *port, void *userdata), void *userdata);
 size_t fdb_table_count(const struct fdb_table *table);
+
+/* Remembers a MAC as quiet that an earlier process knew on this port: when there is no entry for it in any VLAN, and the
+ * port is there, up and no uplink. Returns whether it did. */
+bool fdb_table_restore_quiet(struct fdb_table *table, const struct vswitch_mac *mac, int ifindex, uint64_t now);
 
 /* Drops the quiet entries of this MAC. */
 void fdb_table_forget_quiet(struct fdb_table *table, const struct vswitch_mac *mac);

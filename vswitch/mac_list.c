@@ -4,11 +4,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int mac_list_add(struct mac_list *list, const struct vswitch_mac *mac)
+bool mac_list_has(const struct mac_list *list, const struct vswitch_mac *mac)
 {
         for (size_t i = 0; i < list->count; i++)
                 if (vswitch_mac_equal(&list->macs[i], mac))
-                        return 0;
+                        return true;
+        return false;
+}
+
+int mac_list_add(struct mac_list *list, const struct vswitch_mac *mac)
+{
+        if (mac_list_has(list, mac))
+                return 0;
 
         if (list->count == list->allocated) {
                 size_t allocated = list->allocated ? list->allocated * 2 : 16;
@@ -21,6 +28,16 @@ int mac_list_add(struct mac_list *list, const struct vswitch_mac *mac)
         }
         list->macs[list->count++] = *mac;
         return 0;
+}
+
+bool mac_list_remove(struct mac_list *list, const struct vswitch_mac *mac)
+{
+        for (size_t i = 0; i < list->count; i++)
+                if (vswitch_mac_equal(&list->macs[i], mac)) {
+                        list->macs[i] = list->macs[--list->count];
+                        return true;
+                }
+        return false;
 }
 
 void mac_list_freep(struct mac_list *list)

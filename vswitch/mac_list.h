@@ -5,6 +5,7 @@
 
 #include "mac.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mac_list {
@@ -15,6 +16,11 @@ struct mac_list {
 
 /* Appends, unless it is there. 0 or -ENOMEM. */
 int mac_list_add(struct mac_list *list, const struct vswitch_mac *mac);
+
+bool mac_list_has(const struct mac_list *list, const struct vswitch_mac *mac);
+
+/* Takes it out, without keeping the order; false when it is not there. */
+bool mac_list_remove(struct mac_list *list, const struct vswitch_mac *mac);
 
 void mac_list_freep(struct mac_list *list);
 

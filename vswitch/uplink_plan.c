@@ -28,8 +28,6 @@ struct mac_set {
 const char *uplink_plan_class_to_string(enum uplink_plan_class class)
 {
         switch (class) {
-        case UPLINK_PLAN_GUEST:
-                return "guest";
         case UPLINK_PLAN_HOST:
                 return "local";
         case UPLINK_PLAN_STATIC:
@@ -246,7 +244,7 @@ static int make(const struct uplink_plan_input *input, struct uplink_plan *plan)
         count = rank_candidates(input, &sets, ranked);
         taken = count_taken(input, &sets, plan);
         plan->wanted += count;
-        places = input->capacity == 0 ? count : input->capacity <= taken ? 0 : input->capacity - taken;
+        places = input->capacity > taken ? input->capacity - taken : 0;
         if (places > count)
                 places = count;
 

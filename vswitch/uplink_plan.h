@@ -17,23 +17,24 @@
 
 #include "mac.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define UPLINK_PLAN_LEAD (60 * 1000000ull)
+#define UPLINK_PLAN_LEAD     (60 * 1000000ull)
+#define UPLINK_PLAN_NO_LIMIT UINT_MAX
 
 /* Most important first. */
 enum uplink_plan_class {
-        UPLINK_PLAN_GUEST, /* a guest's NIC on a PF that the core does not look after (a bond's other ports) */
-        UPLINK_PLAN_HOST,  /* the bridge's address, and what else the host answers to */
+        UPLINK_PLAN_HOST, /* the bridge's address, and what else the host answers to */
         UPLINK_PLAN_STATIC,
         UPLINK_PLAN_LEARNED,
         UPLINK_PLAN_QUIET, /* forgotten by the bridge, but nothing says that it is gone */
         UPLINK_PLAN_CLASS_MAX,
 };
 
-/* "guest", "local", "static", "learned", "quiet". */
+/* "local", "static", "learned", "quiet". */
 const char *uplink_plan_class_to_string(enum uplink_plan_class class);
 
 struct uplink_plan_candidate {
@@ -59,7 +60,7 @@ struct uplink_plan_input {
         size_t listed_count;
         const struct vswitch_mac *ours; /* what we have added to it, as far as we know */
         size_t ours_count;
-        unsigned capacity; /* of the list; 0: not known, everything is taken to fit */
+        unsigned capacity; /* entries that the list can have; UPLINK_PLAN_NO_LIMIT where that is not known */
 };
 
 struct uplink_plan {

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "src/daemon/claims.h"
+#include "src/daemon/state_file.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define CLAIMS_VERSION 1
@@ -24,34 +23,6 @@ static void free_string(char **text)
         free(*text);
 }
 
-static void close_file(int *file)
-{
-        if (*file >= 0)
-                close(*file);
-}
-
-static int make_directory(const char *path, mode_t mode, struct vswitch_error *error)
-{
-        if (mkdir(path, mode) < 0 && errno != EEXIST)
-                return vswitch_error_set(error, -errno, "cannot make the directory %s: %s", path, strerror(errno));
-        return 0;
-}
-
-static int make_subdirectory(const char *directory, const char *name, char **ret, struct vswitch_error *error)
-{
-        char *path = NULL;
-        int r;
-
-        if (asprintf(&path, "%s/%s", directory, name) < 0)
-                return -ENOMEM;
-        r = make_directory(path, 0700, error);
-        if (r < 0)
-                free(path);
-        else
-                *ret = path;
-        return r;
-}
-
 int claim_store_open(const char *directory, struct claim_store **ret, struct vswitch_error *error)
 {
         struct claim_store *store = calloc(1, sizeof(*store));
@@ -59,11 +30,11 @@ int claim_store_open(const char *directory, struct claim_store **ret, struct vsw
 
         if (!store)
                 return -ENOMEM;
-        r = make_directory(directory, 0755, error);
+        r = state_file_make_directory(directory, 0755, error);
         if (r == 0)
-                r = make_subdirectory(directory, "claims", &store->claims_directory, error);
+                r = state_file_make_subdirectory(directory, "claims", &store->claims_directory, error);
         if (r == 0)
-                r = make_subdirectory(directory, "nics", &store->nics_directory, error);
+                r = state_file_make_subdirectory(directory, "nics", &store->nics_directory, error);
         if (r < 0) {
                 claim_store_close(store);
                 return r;
@@ -82,44 +53,6 @@ void claim_store_close(struct claim_store *store)
 }
 
 /* ---- files ---- */
-
-/* /run is memory: what rename leaves there survives everything but a reboot of the host, so no fsync is needed. */
-static int write_file(const char *directory, const char *name, json_t *content, struct vswitch_error *error)
-{
-        __attribute__((cleanup(free_string))) char *path = NULL;
-        __attribute__((cleanup(free_string))) char *new_path = NULL;
-        __attribute__((cleanup(free_string))) char *text = NULL;
-        __attribute__((cleanup(close_file))) int file = -1;
-        size_t size;
-
-        text = json_dumps(content, JSON_INDENT(1) | JSON_SORT_KEYS);
-        if (!text || asprintf(&path, "%s/%s.json", directory, name) < 0 ||
-            asprintf(&new_path, "%s/%s.new", directory, name) < 0)
-                return -ENOMEM;
-        size = strlen(text);
-        file = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        if (file < 0)
-                return vswitch_error_set(error, -errno, "cannot write %s: %s", new_path, strerror(errno));
-        errno = ENOSPC; /* a short write sets none */
-        if (write(file, text, size) != (ssize_t) size || rename(new_path, path) < 0) {
-                int r = -errno;
-
-                unlink(new_path);
-                return vswitch_error_set(error, r, "cannot write %s: %s", path, strerror(-r));
-        }
-        return 0;
-}
-
-static int remove_file(const char *directory, const char *name, struct vswitch_error *error)
-{
-        __attribute__((cleanup(free_string))) char *path = NULL;
-
-        if (asprintf(&path, "%s/%s.json", directory, name) < 0)
-                return -ENOMEM;
-        if (unlink(path) < 0 && errno != ENOENT)
-                return vswitch_error_set(error, -errno, "cannot remove %s: %s", path, strerror(errno));
-        return 0;
-}
 
 /* A file name of a UUID and an alias. An alias is libvirt's [A-Za-z0-9_-.:] and so never holds a slash; anything else
  * would be a forged path. */
@@ -151,7 +84,7 @@ int claim_store_write(struct claim_store *store, const struct claim *claim, stru
 
         if (!json)
                 return vswitch_error_set(error, -EINVAL, "the claim of %s has a name that is not UTF-8", claim->alias);
-        return write_file(store->claims_directory, claim->vf_address, json, error);
+        return state_file_write(store->claims_directory, claim->vf_address, json, error);
 }
 
 bool claim_store_has(struct claim_store *store, const char *vf_address)
@@ -163,7 +96,7 @@ bool claim_store_has(struct claim_store *store, const char *vf_address)
 
 int claim_store_remove(struct claim_store *store, const char *vf_address, struct vswitch_error *error)
 {
-        return remove_file(store->claims_directory, vf_address, error);
+        return state_file_remove(store->claims_directory, vf_address, error);
 }
 
 static int copy_text(char *buffer, size_t size, const char *text)
@@ -223,15 +156,16 @@ static int claim_from_json(json_t *json, struct claim *ret)
 int claim_store_write_nic(struct claim_store *store, const struct nic_record *record, struct vswitch_error *error)
 {
         char name[NAME_MAX], mac[VSWITCH_MAC_TEXT_SIZE];
-        json_auto_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "version", CLAIMS_VERSION, "uuid",
-                                      record->uuid, "alias", record->alias, "domain", record->domain, "mac",
-                                      vswitch_mac_format(&record->mac, mac), "switch", record->switch_name, "tap",
-                                      record->tap, "held", record->held);
+        json_auto_t *json =
+                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i}", "version", CLAIMS_VERSION, "uuid",
+                          record->uuid, "alias", record->alias, "domain", record->domain, "mac",
+                          vswitch_mac_format(&record->mac, mac), "switch", record->switch_name, "tap", record->tap,
+                          "held", record->held, "bridge_vlan", record->bridge_vlan, "port_vlan", record->port_vlan);
 
         if (!json || nic_file_name(record->uuid, record->alias, name, sizeof(name)) < 0)
                 return vswitch_error_set(error, -EINVAL, "the NIC %s/%s has a name that cannot be recorded",
                                          record->uuid, record->alias);
-        return write_file(store->nics_directory, name, json, error);
+        return state_file_write(store->nics_directory, name, json, error);
 }
 
 int claim_store_remove_nic(struct claim_store *store, const char *uuid, const char *alias, struct vswitch_error *error)
@@ -240,17 +174,18 @@ int claim_store_remove_nic(struct claim_store *store, const char *uuid, const ch
 
         if (nic_file_name(uuid, alias, name, sizeof(name)) < 0)
                 return 0; /* was never written */
-        return remove_file(store->nics_directory, name, error);
+        return state_file_remove(store->nics_directory, name, error);
 }
 
 static int nic_from_json(json_t *json, struct nic_record *ret)
 {
         const char *uuid, *alias, *domain, *mac, *switch_name, *tap;
-        int version, held;
+        int version, held, bridge_vlan = 0, port_vlan = 0;
         struct nic_record record = { 0 };
 
-        if (json_unpack(json, "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "version", &version, "uuid", &uuid, "alias",
-                        &alias, "domain", &domain, "mac", &mac, "switch", &switch_name, "tap", &tap, "held", &held) < 0)
+        if (json_unpack(json, "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s?i, s?i}", "version", &version, "uuid", &uuid,
+                        "alias", &alias, "domain", &domain, "mac", &mac, "switch", &switch_name, "tap", &tap, "held",
+                        &held, "bridge_vlan", &bridge_vlan, "port_vlan", &port_vlan) < 0)
                 return -EINVAL;
         if (version != CLAIMS_VERSION)
                 return -EPROTONOSUPPORT;
@@ -258,9 +193,12 @@ static int nic_from_json(json_t *json, struct nic_record *ret)
             copy_text(record.alias, sizeof(record.alias), alias) < 0 ||
             copy_text(record.domain, sizeof(record.domain), domain) < 0 || vswitch_mac_parse(mac, &record.mac) < 0 ||
             copy_text(record.switch_name, sizeof(record.switch_name), switch_name) < 0 ||
-            copy_text(record.tap, sizeof(record.tap), tap) < 0)
+            copy_text(record.tap, sizeof(record.tap), tap) < 0 || bridge_vlan < 0 || bridge_vlan > 4095 ||
+            port_vlan < 0 || port_vlan > 4095)
                 return -EINVAL;
         record.held = held;
+        record.bridge_vlan = (uint16_t) bridge_vlan;
+        record.port_vlan = (uint16_t) port_vlan;
         *ret = record;
         return 0;
 }

@@ -23,6 +23,7 @@
 #include "vswitch/pf.h"
 #include "vswitch/port_policy.h"
 #include "vswitch/softswitch.h"
+#include "vswitch/topology.h"
 
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
@@ -40,9 +41,9 @@ struct manager_options {
         const char *control_socket;
 };
 
-#define MANAGER_PFS_MAX 16
+#define MANAGER_PFS_MAX TOPOLOGY_PFS_MAX
 
-/* A physical port beneath a switch. */
+/* A physical port beneath a switch. Lives until its switch is refreshed; a worker thread holds the struct pf. */
 struct manager_pf {
         struct pf *pf;
         struct vswitch_link link; /* as last seen */
@@ -71,6 +72,9 @@ struct manager_switch {
         bool filters_vlans;              /* the bridge does */
         char sentence[320];              /* why the switch is not usable, or "" */
         struct neighbours *neighbours;   /* of the switch; NULL while the bridge is not there */
+        struct topology_devices devices; /* what stands between the bridge and the wire */
+        char missing[IF_NAMESIZE];       /* a configured uplink that was warned about, while the others do */
+        bool stale;                      /* a notification said that its links may have changed */
 };
 
 /* A domain that has, or is about to have, or had a moment ago, a QEMU on this host. */
@@ -114,13 +118,17 @@ struct manager_nic {
         uint16_t bridge_vlan;                 /* the VLAN of its pin in the bridge's FDB; 0: not filtering */
         uint16_t port_vlan;                   /* the tag that its frames have on the bridge's uplink port; 0: none */
         uint16_t wire_vlan;                   /* ... and on the PF: what the VF's VLAN must be */
+        struct policy_state *policy_state;    /* policies.c; NULL: none yet */
         bool tap_stale;                       /* look at the tap's VLANs and guard again */
+        uint64_t tap_retry_at;                /* ... at this time at the latest; 0: nothing has failed */
         bool tables_stale;                    /* read them again before deciding */
+        bool uplink_filter_partly, copy_rule_partly; /* see facts_settle_partly() */
         bool dirty;
         enum failover_action failed_action; /* not tried again before retry_at */
         uint64_t retry_at;                  /* 0: nothing has failed */
         unsigned retries;
         unsigned vectors_count;
+        unsigned macs_behind;  /* neighbours_count_behind() */
         uint64_t tap_baseline; /* the tap's counter when the confirmation began */
         bool tap_baseline_valid;
         uint64_t path_since_realtime; /* CLOCK_REALTIME */
@@ -130,6 +138,7 @@ struct manager_nic {
 TAILQ_HEAD(manager_domains, manager_domain);
 TAILQ_HEAD(manager_nics, manager_nic);
 TAILQ_HEAD(hook_waits, hook_wait);
+SLIST_HEAD(opened_pfs, opened_pf);
 
 struct manager {
         sd_event *loop;
@@ -144,6 +153,8 @@ struct manager {
 
         struct manager_switch *switches;
         size_t switches_count;
+        struct neighbourhood *neighbourhood; /* neighbours.c: all switches together */
+        struct opened_pfs opened_pfs;        /* opened_pfs.c */
         struct manager_domains domains;
         struct manager_nics nics;
         struct hook_waits hook_waits;
@@ -153,7 +164,9 @@ struct manager {
         sd_event_source *deadline_source;
         sd_event_source *vectors_source;
 
-        sd_event_source *carrier_source; /* looks at the uplinks in a burst, see carrier.c */
+        sd_event_source *carrier_source; /* carrier.c: a burst of looks at the PFs */
+        uint64_t carrier_until;          /* ... ends then; 0: there is none */
+        uint64_t carrier_fast_until;     /* ... and until then looks often */
 
         bool libvirt_connected;
         bool libvirt_listed; /* everything was listed since the connection was made */
@@ -172,15 +185,45 @@ void manager_schedule(struct manager *manager); /* reconcile soon */
 void manager_nic_dirty(struct manager_nic *nic);
 void manager_all_dirty(struct manager *manager, bool tables_too);
 
-/* switches.c: bridges, uplinks and the links that come and go */
+/* switches.c: bridges, and the links that come and go */
 int switches_new(struct manager *manager, struct vswitch_error *error);
 void switches_free(struct manager *manager);
-void switches_refresh(struct manager *manager); /* look again for what is missing */
+void switches_refresh(struct manager *manager);   /* reads everything again */
+void switches_reconcile(struct manager *manager); /* looks again at the switches that are stale */
 struct manager_switch *switches_find_by_bridge(struct manager *manager, const char *bridge);
 struct manager_switch *switches_find_by_name(struct manager *manager, const char *name);
+struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const char *name); /* NULL: not beneath it */
 int switches_on_notification(const struct nlmsghdr *header, void *manager);
 
-struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const char *name); /* NULL: not beneath it */
+/* uplinks.c: the PFs beneath a switch, and by which one the frames enter */
+/* Finds out again what is beneath the bridge. Fails with a sentence when there is no uplink to use. */
+int uplinks_refresh(struct manager_switch *nic_switch, struct vswitch_error *error);
+void uplinks_drop(struct manager_switch *nic_switch); /* the bridge is gone */
+/* May this link's change have changed what is beneath the switch? */
+bool uplinks_concern(const struct manager_switch *nic_switch, const struct vswitch_link *link);
+/* Takes over a PF's link as it was just read: tells of what happened to it and has its switch's NICs decided again. */
+void uplinks_seen(struct manager_switch *nic_switch, struct manager_pf *uplink, const struct vswitch_link *link);
+struct manager_pf *uplinks_active(struct manager_switch *nic_switch); /* whose pf is nic_switch->pf, or NULL */
+/* The PF beneath the switch that has this VF, whatever its netdev is called now; NULL when none has. */
+struct manager_pf *uplinks_find_by_vf(struct manager_switch *nic_switch, unsigned vf_index, const char *vf_address);
+/* Gives claims of NICs of this switch the name that their PF has now. */
+void uplinks_name_claims(struct manager_switch *nic_switch);
+
+/* opened_pfs.c: every PF that is open, beneath a switch or no longer */
+int opened_pfs_open(struct manager_switch *nic_switch, const char *name, struct pf **ret, struct vswitch_error *error);
+void opened_pfs_left(struct manager *manager, const struct pf *pf); /* it is not beneath its switch any more */
+void opened_pfs_close_unneeded(struct manager *manager);
+void opened_pfs_free(struct manager *manager);
+/* The PF of the NIC's VF, also when it has left the switch or is gone; NULL when it was never seen. */
+struct pf *opened_pfs_of_claim(const struct manager_nic *nic);
+/* While a worker thread uses a PF it is not closed, even when it vanishes. Each hold needs its release, on the event
+ * loop's thread. */
+void opened_pfs_hold(struct manager *manager, const struct pf *pf);
+void opened_pfs_release(struct manager *manager, const struct pf *pf);
+
+/* carrier.c: looks at the PFs in bursts, because the kernel may tell of a lost carrier late */
+int carrier_new(struct manager *manager, struct vswitch_error *error);
+void carrier_on_notification(struct manager *manager); /* of a link, whichever */
 
 /* steering.c: what the card does with a MAC in two places, probed, else by driver */
 void steering_set(struct manager *manager, struct manager_pf *uplink);
@@ -226,28 +269,54 @@ void policies_apply_guest(struct manager_nic *nic, const struct guest_nic *guest
 /* Finds out the NIC's VLANs and applies the policy to its tap, where it differs; sets policy_obstacle. Reads the kernel
  * only when tap_stale. */
 void policies_collect(struct manager_nic *nic);
-/* What its VF should look like, all but the MAC; only attributes that `before` has. */
+/* What its VF should look like, all but the MAC; only attributes that `before` has and its card can set. */
 struct pf_vf_attributes policies_vf_attributes(const struct manager_nic *nic, const struct pf_vf_attributes *before);
+/* Its VLANs have changed and do not hold yet: they cannot while the guest drives its VF. */
+bool policies_pending(const struct manager_nic *nic);
+/* Can what the VF lacks be set while the guest drives it? Not what makes some drivers reset the VF. */
+bool policies_settable_in_use(const struct pf_vf_attributes *present, const struct pf_vf_attributes *wanted);
+/* The driver refused some of `wanted` for the NIC's VF with `result`. True: that is remembered, and what the VF should
+ * look like, or the obstacle, is another one now. False: it may be taken the next time. */
+bool policies_refused(struct manager_nic *nic, struct pf *pf, const struct pf_vf_attributes *wanted, int result);
+/* Is every step of both paths made for frames as large as the NIC's? */
+bool policies_mtu_fits(const struct manager_nic *nic);
+/* For every notification of the monitor. */
+void policies_on_notification(struct manager *manager, const struct nlmsghdr *header);
+/* The NIC is not this switch's any more: nothing of ours stays on a tap that does. */
+void policies_release(struct manager_nic *nic);
+void policies_free(struct manager_nic *nic);
 
 /* neighbours.c: the MACs on the switch's own ports, kept in the uplink filters of its PFs */
-/* Makes nic_switch->neighbours when the bridge is there, drops it when not; reads everything again. */
+/* Makes nic_switch->neighbours when the bridge is there, drops it when not; reads everything again. Whenever the bridge
+ * or the PFs beneath it are others, and when notifications were lost. */
 void neighbours_refresh(struct manager_switch *nic_switch);
-void neighbours_free(struct manager_switch *nic_switch);
+void neighbours_free(struct manager_switch *nic_switch); /* what is listed stays: the next start knows it */
 /* For every notification of the monitor. */
 void neighbours_on_notification(struct manager *manager, const struct nlmsghdr *header);
 /* Part of the reconcile step: brings the uplink filters in line when something is dirty or due. */
 void neighbours_reconcile(struct manager *manager);
 uint64_t neighbours_deadline(const struct manager *manager); /* when to reconcile at the latest; FAILOVER_NEVER */
-/* Another NIC of a guest needs a filter: gives up the least important one when the card is full. */
-void neighbours_make_room(struct manager_switch *nic_switch, struct pf *pf);
-/* MACs other than the NIC's own that were seen behind its tap. */
-unsigned neighbours_count_behind(const struct manager_nic *nic);
+/* Before a guest's NIC is given a filter on this PF: gives up the least important entry of others when the list is full.
+ * `is_full`: the driver has just refused the NIC's for lack of room, whatever was thought. Returns whether there is room
+ * now that was not there before. */
+bool neighbours_make_room(struct manager_switch *nic_switch, struct pf *pf, bool is_full);
+/* MACs other than the NIC's own that are behind its tap: learned there, and not silent for more than an hour. While the
+ * NIC has a claim this is what it was before: on a VF nothing is seen at the tap, and a move must not be turned back by
+ * what it stirs up. (A daemon that starts while the NIC has a claim begins with none.) */
+unsigned neighbours_count_behind(struct manager_nic *nic);
 
 /* domains.c: callbacks of the guests adapter */
 extern const struct guests_callbacks domains_callbacks;
 
 /* facts.c */
 void facts_collect(struct manager_nic *nic);
+/* After a decision: what is partly there becomes the opposite of what was decided to be wanted. True when that changed a
+ * fact, so that it has to be decided again. */
+bool facts_settle_partly(struct manager_nic *nic);
+/* Should the NIC's uplink filter be on this PF? It is on every PF beneath the switch, but for the one whose VF the NIC
+ * still has when no frames enter by it any more (a bond's active member has changed): the VF gets what still comes
+ * there, and the bond would drop it. */
+bool facts_filter_belongs(const struct manager_nic *nic, const struct pf *pf);
 /* One cheap read; true when the fact changed. */
 bool facts_poll_vectors(struct manager_nic *nic);
 void facts_poll_tap(struct manager_nic *nic);

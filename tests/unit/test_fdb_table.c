@@ -278,6 +278,23 @@ START_TEST(a_quiet_mac_can_be_forgotten)
 }
 END_TEST
 
+START_TEST(a_quiet_mac_outlives_a_restart)
+{
+        struct vswitch_mac one = mac(1), two = mac(2);
+
+        ck_assert(fdb_table_restore_quiet(table, &one, TAP, SECOND));
+        ck_assert(is_quiet(1));
+        ck_assert_uint_eq(find(1, 0)->active, SECOND);
+        ck_assert(!fdb_table_restore_quiet(table, &two, UPLINK, SECOND));
+        ck_assert(!fdb_table_restore_quiet(table, &two, BRIDGE, SECOND));
+        ck_assert(!fdb_table_restore_quiet(table, &two, 99, SECOND));
+        neighbour(RTM_NEWNEIGH, 2, OTHER, 7, NUD_REACHABLE, 0, SECOND);
+        ck_assert(!fdb_table_restore_quiet(table, &two, TAP, SECOND));
+        ck_assert_ptr_null(find(2, 0));
+        ck_assert_int_eq(learn(1, UPLINK, SECOND), FDB_TABLE_MOVED_TO_UPLINK);
+}
+END_TEST
+
 START_TEST(a_guest_that_makes_macs_up_is_bounded)
 {
         unsigned quiet = 0;
@@ -372,6 +389,7 @@ int main(void)
         tcase_add_test(test_case, messages_of_others_change_nothing);
         tcase_add_test(test_case, quiet_ones_expire);
         tcase_add_test(test_case, a_quiet_mac_can_be_forgotten);
+        tcase_add_test(test_case, a_quiet_mac_outlives_a_restart);
         tcase_add_test(test_case, a_guest_that_makes_macs_up_is_bounded);
         tcase_add_test(test_case, the_host_answers_to_the_bridges_address_not_to_its_ports);
         tcase_add_test(test_case, iteration);
