@@ -71,6 +71,7 @@ int cli_parse_options(struct cli *cli, int argc, char **argv)
                 }
                 cli->options[option_of(value)] = optarg ?: "";
         }
-        memmove(argv, argv + optind, (size_t) (argc - optind) * sizeof(*argv));
+        /* With the NULL behind them. */
+        memmove(argv, argv + optind, (size_t) (argc - optind + 1) * sizeof(*argv));
         return argc - optind;
 }

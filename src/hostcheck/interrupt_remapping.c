@@ -31,7 +31,7 @@ static bool has_remapped_interrupts(const struct host *host)
         if (!file)
                 return false;
         while (!found && getline(&line, &room, file) >= 0)
-                found = strstr(line, " IR-") != NULL;
+                found = strstr(line, " IR-PCI-MSI") || strstr(line, " IR-IO-APIC");
         free(line);
         fclose(file);
         return found;

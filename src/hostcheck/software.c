@@ -4,6 +4,7 @@
 
 #include "src/hostcheck/host.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +19,8 @@ static int read_version(const char *text, char *buffer, size_t size)
 
         for (; *text; text++) {
                 length = 0;
-                if (sscanf(text, "%d.%d%n", &major, &minor, &length) >= 2 && length > 0 && major >= 0 && minor >= 0 &&
-                    minor < 1000) {
+                if (isdigit((unsigned char) *text) && sscanf(text, "%d.%d%n", &major, &minor, &length) >= 2 &&
+                    length > 0 && major >= 0 && minor >= 0 && minor < 1000) {
                         snprintf(buffer, size, "%.*s", (int) strspn(text, "0123456789."), text);
                         return VERSION(major, minor);
                 }

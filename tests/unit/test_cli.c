@@ -25,28 +25,6 @@
 
 static struct model_server server;
 
-static void compare_with_file(const char *name, const char *text)
-{
-        char path[512], expected[65536];
-        FILE *file;
-        size_t length;
-
-        snprintf(path, sizeof(path), "%s/%s", VSWITCH_TEST_GOLDEN, name);
-        if (getenv("VSWITCH_TEST_REGENERATE")) {
-                file = fopen(path, "we");
-                ck_assert_ptr_nonnull(file);
-                fputs(text, file);
-                fclose(file);
-                return;
-        }
-        file = fopen(path, "re");
-        ck_assert_msg(file != NULL, "no file %s", path);
-        length = fread(expected, 1, sizeof(expected) - 1, file);
-        expected[length] = '\0';
-        fclose(file);
-        ck_assert_msg(strcmp(text, expected) == 0, "%s:\n--- is\n%s--- should be\n%s", name, text, expected);
-}
-
 /* Every verb for people and for programs. */
 static const struct {
         const char *file;
@@ -124,7 +102,7 @@ START_TEST(what_is_printed)
         run = run_cli(server.socket, golden[_i].arguments);
         snprintf(text, sizeof(text), "%s%s%s", run.output, run.errors[0] ? "--- stderr\n" : "", run.errors);
         ck_assert_msg(run.exit_code == golden[_i].exit_code, "%s: exit %d, %s", golden[_i].file, run.exit_code, text);
-        compare_with_file(golden[_i].file, text);
+        compare_with_golden(VSWITCH_TEST_GOLDEN, golden[_i].file, text);
         if (strstr(golden[_i].file, ".json")) {
                 json_t *json = json_loads(run.output, JSON_REJECT_DUPLICATES, NULL);
 

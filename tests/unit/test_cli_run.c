@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,4 +95,26 @@ int stop_cli(struct background *background)
         ck_assert_int_eq(waitpid(background->pid, &status, 0), background->pid);
         fclose(background->output);
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void compare_with_golden(const char *directory, const char *name, const char *text)
+{
+        char path[512], expected[65536];
+        FILE *file;
+        size_t length;
+
+        snprintf(path, sizeof(path), "%s/%s", directory, name);
+        if (getenv("VSWITCH_TEST_REGENERATE")) {
+                file = fopen(path, "we");
+                ck_assert_ptr_nonnull(file);
+                fputs(text, file);
+                fclose(file);
+                return;
+        }
+        file = fopen(path, "re");
+        ck_assert_msg(file != NULL, "no file %s", path);
+        length = fread(expected, 1, sizeof(expected) - 1, file);
+        expected[length] = '\0';
+        fclose(file);
+        ck_assert_msg(strcmp(text, expected) == 0, "%s:\n--- is\n%s--- should be\n%s", name, text, expected);
 }

@@ -23,3 +23,6 @@ struct background {
 struct background start_cli(const char *socket_path, const char *const *arguments);
 /* By SIGTERM; returns the exit code, or -1 when the signal ended it. */
 int stop_cli(struct background *background);
+
+/* Compares with a file, or writes it where VSWITCH_TEST_REGENERATE is set. */
+void compare_with_golden(const char *directory, const char *name, const char *text);
