@@ -100,8 +100,7 @@ static const struct {
                                           "put one 802.1Q VLAN device between the bridge and the card, or none" },
         [FAILOVER_REASON_NO_SRIOV] = { "no-sriov", "the uplink's card has no SR-IOV",
                                        "use a card with SR-IOV, or set iov = no for this switch" },
-        [FAILOVER_REASON_NO_VFS] = { "no-vfs", "the uplink has no VFs",
-                                     "make some: vswitch pf set-vfs PF N" },
+        [FAILOVER_REASON_NO_VFS] = { "no-vfs", "the uplink has no VFs", "make some: vswitch pf set-vfs PF N" },
         [FAILOVER_REASON_NO_FREE_VF] = { "no-free-vf", "every VF of the uplink is in use",
                                          "release another NIC's VF, or make more VFs (vswitch pf set-vfs PF N)" },
 

@@ -72,18 +72,18 @@ static bool is_kind(const struct vswitch_link *link, const char *kind)
         return strcmp(link->kind, kind) == 0;
 }
 
-bool topology_has_device(const struct topology *topology, int ifindex)
+bool topology_has_device(const struct topology_devices *devices, int ifindex)
 {
-        for (size_t i = 0; i < topology->devices_count; i++)
-                if (topology->devices[i] == ifindex)
+        for (size_t i = 0; i < devices->count; i++)
+                if (devices->ifindex[i] == ifindex)
                         return true;
         return false;
 }
 
-static void note_device(struct topology *topology, int ifindex)
+static void note_device(struct topology_devices *devices, int ifindex)
 {
-        if (topology->devices_count < TOPOLOGY_DEVICES_MAX && !topology_has_device(topology, ifindex))
-                topology->devices[topology->devices_count++] = ifindex;
+        if (devices->count < TOPOLOGY_DEVICES_MAX && !topology_has_device(devices, ifindex))
+                devices->ifindex[devices->count++] = ifindex;
 }
 
 static void found_pf(struct search *search, const struct vswitch_link *link, const struct way *way,
@@ -114,7 +114,7 @@ static void found_pf(struct search *search, const struct vswitch_link *link, con
 
 static void descend(struct search *search, const struct vswitch_link *link, struct way way, struct uplink *uplink)
 {
-        note_device(search->topology, link->ifindex);
+        note_device(&search->topology->devices, link->ifindex);
         if (++way.depth > DEPTH_MAX)
                 return;
         if (is_kind(link, "vlan")) {
@@ -242,12 +242,12 @@ void topology_find(int bridge_ifindex, char *const *names, size_t names_count, c
         ret->verdict = decide(&balance, ret);
 }
 
-bool topology_may_gain(const struct topology *topology, int bridge_ifindex, const struct vswitch_link *link)
+bool topology_may_gain(const struct topology_devices *devices, int bridge_ifindex, const struct vswitch_link *link)
 {
         /* A message about a port does not tell the kind; the one about the device follows or went before. */
         if (link->is_port_message || link->master == 0)
                 return false;
         if (link->master != bridge_ifindex)
-                return topology_has_device(topology, link->master);
+                return topology_has_device(devices, link->master);
         return link->kind[0] == '\0' || is_kind(link, "vlan") || is_kind(link, "bond") || is_kind(link, "team");
 }

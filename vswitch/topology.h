@@ -36,6 +36,12 @@ struct topology_pf {
         uint16_t wire_vlan;              /* the tag of the VLAN device between them; 0: none */
 };
 
+/* Every device that a verdict was read from: uplinks, bonds, VLAN devices, PFs. */
+struct topology_devices {
+        int ifindex[TOPOLOGY_DEVICES_MAX];
+        size_t count;
+};
+
 /* All pointers lead into the list of links that was searched, or to one of the names. */
 struct topology {
         enum topology_verdict verdict;
@@ -48,9 +54,7 @@ struct topology {
         const struct topology_pf *active; /* NULL unless the verdict is ONE_PF; into pfs */
         bool overflow;                    /* there are more PFs than TOPOLOGY_PFS_MAX */
 
-        /* Every device that this was read from: uplinks, bonds, VLAN devices, PFs. */
-        int devices[TOPOLOGY_DEVICES_MAX];
-        size_t devices_count;
+        struct topology_devices devices;
 
         /* The first configured uplink that is not one, or NULL; and its link, NULL when it does not exist. */
         const char *missing;
@@ -63,8 +67,8 @@ void topology_find(int bridge_ifindex, char *const *names, size_t names_count, c
                    size_t links_count, struct topology *ret);
 
 /* Was the verdict read from this device, so that a change of it may change the verdict? */
-bool topology_has_device(const struct topology *topology, int ifindex);
+bool topology_has_device(const struct topology_devices *devices, int ifindex);
 
-/* Could this link, which the verdict was not read from, belong to it now: does it stand on hardware, or may it, and is
- * it a port of the bridge or of one of the devices? */
-bool topology_may_gain(const struct topology *topology, int bridge_ifindex, const struct vswitch_link *link);
+/* Could this link, which the verdict was not read from, belong to it now: is it a port of one of the devices, or a port
+ * of the bridge that may stand on hardware? */
+bool topology_may_gain(const struct topology_devices *devices, int bridge_ifindex, const struct vswitch_link *link);

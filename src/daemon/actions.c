@@ -31,6 +31,13 @@ struct call {
         void (*finish)(struct manager_nic *nic, const struct call *call, int result, const char *sentence);
 };
 
+static void call_free(struct call *call)
+{
+        if (call->pf)
+                opened_pfs_release(call->manager, call->pf);
+        free(call);
+}
+
 static void call_done(int result, const char *sentence, void *userdata)
 {
         struct call *call = userdata;
@@ -42,7 +49,7 @@ static void call_done(int result, const char *sentence, void *userdata)
                 call->finish(nic, call, result, sentence);
                 manager_nic_dirty(nic);
         }
-        free(call);
+        call_free(call);
 }
 
 static struct call *call_new(struct manager_nic *nic, void (*finish)(struct manager_nic *nic, const struct call *call,
@@ -53,7 +60,6 @@ static struct call *call_new(struct manager_nic *nic, void (*finish)(struct mana
         if (!call)
                 return NULL;
         call->manager = nic->manager;
-        call->pf = nic->nic_switch->pf;
         call->finish = finish;
         snprintf(call->uuid, sizeof(call->uuid), "%s", nic->domain->uuid);
         snprintf(call->alias, sizeof(call->alias), "%s", nic->alias);
@@ -66,10 +72,24 @@ static struct call *call_new(struct manager_nic *nic, void (*finish)(struct mana
 static int call_started(struct manager_nic *nic, struct call *call, enum failover_call kind, int result)
 {
         if (result < 0)
-                free(call);
+                call_free(call);
         else
                 nic->facts.call = kind;
         return result;
+}
+
+/* A call that needs the VF's PF on its worker thread. */
+static struct call *call_new_with_pf(struct manager_nic *nic, struct pf *pf,
+                                     void (*finish)(struct manager_nic *nic, const struct call *call, int result,
+                                                    const char *sentence))
+{
+        struct call *call = call_new(nic, finish);
+
+        if (call) {
+                call->pf = pf;
+                opened_pfs_hold(nic->manager, pf);
+        }
+        return call;
 }
 
 /* Runs on a worker: sysfs only. */
@@ -149,29 +169,40 @@ static int drop_claim(struct manager_nic *nic, struct vswitch_error *error)
 
 /* ---- prepare and restore ---- */
 
-/* The PF of the NIC's VF, or NULL: a claim is good for the PF that it was made on only. */
+/* The PF of the NIC's VF, in use or no longer, or NULL. */
 static struct pf *pf_of_claim(const struct manager_nic *nic, struct vswitch_error *error)
 {
-        struct pf *pf = nic->nic_switch->pf;
+        struct pf *pf = opened_pfs_of_claim(nic);
 
-        if (pf && strcmp(pf->name, nic->claim->pf) == 0)
-                return pf;
-        vswitch_error_set(error, -ENODEV, "its VF %s is on %s, which is not the uplink of switch \"%s\" now",
-                          nic->claim->vf_address, nic->claim->pf, nic->nic_switch->config->name);
-        return NULL;
+        if (!pf)
+                vswitch_error_set(error, -ENODEV, "its VF %s is on %s, which is not beneath switch \"%s\"",
+                                  nic->claim->vf_address, nic->claim->pf, nic->nic_switch->config->name);
+        return pf;
+}
+
+/* Writes what the VF lacks. What the card refuses is an obstacle from then on, not a failure of the move. */
+static int program(struct manager_nic *nic, struct vswitch_error *error)
+{
+        struct pf *pf = pf_of_claim(nic, error);
+        struct pf_vf_attributes wanted;
+        int r;
+
+        if (!pf)
+                return -ENODEV;
+        wanted = policies_vf_attributes(nic, &nic->claim->before);
+        r = pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, error);
+        nic->tables_stale = true;
+        return r < 0 && policies_refused(nic, pf, &wanted, r) ? 0 : r;
 }
 
 static void prepared(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
 {
-        struct pf *pf = nic->nic_switch->pf;
-        struct pf_vf_attributes wanted;
         struct vswitch_error error = { 0 };
 
-        if (!nic->claim || !pf || strcmp(nic->claim->vf_address, call->vf_address) != 0)
+        if (!nic->claim || strcmp(nic->claim->vf_address, call->vf_address) != 0)
                 return;
         if (result == 0) {
-                wanted = policies_vf_attributes(nic, &nic->claim->before);
-                result = pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, &error);
+                result = program(nic, &error);
                 sentence = vswitch_error_text(&error, result);
         }
         if (result < 0)
@@ -180,10 +211,11 @@ static void prepared(struct manager_nic *nic, const struct call *call, int resul
 
 static int prepare(struct manager_nic *nic, struct vswitch_error *error)
 {
+        struct pf *pf = pf_of_claim(nic, error);
         struct call *call;
         int r;
 
-        if (!pf_of_claim(nic, error))
+        if (!pf)
                 return -ENODEV;
         nic->claim->touched = true;
         r = claim_store_write(nic->manager->claims, nic->claim, error);
@@ -191,7 +223,9 @@ static int prepare(struct manager_nic *nic, struct vswitch_error *error)
                 nic->claim->touched = false;
                 return r;
         }
-        call = call_new(nic, prepared);
+        if (nic->facts.attached == FAILOVER_YES)
+                return program(nic, error);
+        call = call_new_with_pf(nic, pf, prepared);
         if (!call)
                 return -ENOMEM;
         snprintf(call->driver, sizeof(call->driver), "vfio-pci");
@@ -235,7 +269,7 @@ static int restore(struct manager_nic *nic, struct vswitch_error *error)
                 actions_give_up(nic, FAILOVER_REASON_RESTORE_FAILED);
                 return r;
         }
-        call = call_new(nic, restored);
+        call = call_new_with_pf(nic, pf, restored);
         if (!call)
                 return -ENOMEM;
         snprintf(call->driver, sizeof(call->driver), "%s", nic->claim->driver_before);
@@ -329,16 +363,51 @@ static int unpin(struct manager_nic *nic, struct vswitch_error *error)
         return softswitch->driver->unpin(softswitch, &nic->mac, nic->bridge_vlan, ifindex, error);
 }
 
+/* On every PF that the filter belongs to; what one of them refuses does not keep the others from it. */
+static int set_uplink_filters(struct manager_nic *nic, bool wanted, struct vswitch_error *error)
+{
+        struct manager_switch *nic_switch = nic->nic_switch;
+        int result = 0;
+
+        for (size_t i = 0; i < nic_switch->pfs_count; i++) {
+                struct pf *pf = nic_switch->pfs[i].pf;
+                int r;
+
+                if (!facts_filter_belongs(nic, pf))
+                        continue;
+                if (wanted)
+                        (void) neighbours_make_room(nic_switch, pf, false);
+                r = wanted ? pf->driver->uplink_filter_add(pf, &nic->mac, error)
+                           : pf->driver->uplink_filter_remove(pf, &nic->mac, error);
+                if ((r == -ENOMEM || r == -ENOSPC) && neighbours_make_room(nic_switch, pf, true))
+                        r = pf->driver->uplink_filter_add(pf, &nic->mac, error);
+                result = result < 0 ? result : r;
+        }
+        return result;
+}
+
+/* A guest gets its frames by its tap also while there is no way out of the switch. */
+static bool needs_uplink(enum failover_action action)
+{
+        return action == FAILOVER_ADD_COPY_RULE || action == FAILOVER_REMOVE_COPY_RULE ||
+               action == FAILOVER_PIN_TO_UPLINK || action == FAILOVER_ANNOUNCE;
+}
+
+static void table_is(enum failover_known *fact, bool there, bool *partly)
+{
+        *fact = there ? FAILOVER_YES : FAILOVER_NO;
+        *partly = false;
+}
+
 static int execute_table(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error)
 {
         static const struct vswitch_mac zero_mac;
         struct softswitch *softswitch = nic->nic_switch->softswitch;
-        struct pf *pf = nic->nic_switch->pf;
         struct failover_facts *facts = &nic->facts;
         int uplink = nic->nic_switch->uplink.ifindex;
         int r;
 
-        if (!softswitch || !pf)
+        if (!softswitch || (!uplink && needs_uplink(action)))
                 return vswitch_error_set(error, -ENODEV, "switch \"%s\" is not complete: %s",
                                          nic->nic_switch->config->name, nic->nic_switch->sentence);
         switch (action) {
@@ -349,26 +418,25 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
                         facts->vf_filter = action == FAILOVER_ADD_VF_FILTER ? FAILOVER_YES : FAILOVER_NO;
                 return r;
         case FAILOVER_ADD_UPLINK_FILTER:
-                neighbours_make_room(nic->nic_switch, pf);
-                r = pf->driver->uplink_filter_add(pf, &nic->mac, error);
+                r = set_uplink_filters(nic, true, error);
                 if (r == 0)
-                        facts->uplink_filter = FAILOVER_YES;
+                        table_is(&facts->uplink_filter, true, &nic->uplink_filter_partly);
                 return r;
         case FAILOVER_REMOVE_UPLINK_FILTER:
-                r = pf->driver->uplink_filter_remove(pf, &nic->mac, error);
+                r = set_uplink_filters(nic, false, error);
                 if (r == 0)
-                        facts->uplink_filter = FAILOVER_NO;
+                        table_is(&facts->uplink_filter, false, &nic->uplink_filter_partly);
                 return r;
         case FAILOVER_ADD_COPY_RULE:
                 r = softswitch->driver->copy_add(softswitch, &nic->mac, nic->port_vlan, uplink, nic->tap_ifindex,
                                                  !nic->nic_switch->reflects, error);
                 if (r == 0)
-                        facts->copy_rule = FAILOVER_YES;
+                        table_is(&facts->copy_rule, true, &nic->copy_rule_partly);
                 return r;
         case FAILOVER_REMOVE_COPY_RULE:
                 r = softswitch->driver->copy_remove(softswitch, &nic->mac, nic->port_vlan, uplink, error);
                 if (r == 0)
-                        facts->copy_rule = FAILOVER_NO;
+                        table_is(&facts->copy_rule, false, &nic->copy_rule_partly);
                 return r;
         case FAILOVER_ADD_MULTICAST_ROUTER:
         case FAILOVER_REMOVE_MULTICAST_ROUTER:

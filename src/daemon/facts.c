@@ -36,6 +36,11 @@ static enum failover_known known(bool value)
 
 /* ---- tables ---- */
 
+bool facts_filter_belongs(const struct manager_nic *nic, const struct pf *pf)
+{
+        return !nic->claim || pf == nic->nic_switch->pf || pf != opened_pfs_of_claim(nic);
+}
+
 static enum failover_pin read_pin(struct manager_nic *nic)
 {
         struct softswitch *softswitch = nic->nic_switch->softswitch;
@@ -56,7 +61,31 @@ static enum failover_pin read_pin(struct manager_nic *nic)
         return FAILOVER_PIN_NONE;
 }
 
-/* A rule of which a part is missing counts as the opposite of what is wanted, so that it is completed or removed. */
+/* What is partly there counts as the opposite of what is wanted, so that it is completed or removed. What is wanted is
+ * known after the decision; until then it is what was wanted before. */
+static enum failover_known partly(bool *ret_partly, bool wanted)
+{
+        *ret_partly = true;
+        return known(!wanted);
+}
+
+bool facts_settle_partly(struct manager_nic *nic)
+{
+        struct failover_facts *facts = &nic->facts;
+        const struct failover_tables *wanted = &nic->decision.tables;
+        bool changed = false;
+
+        if (nic->uplink_filter_partly && facts->uplink_filter == known(wanted->uplink_filter)) {
+                facts->uplink_filter = known(!wanted->uplink_filter);
+                changed = true;
+        }
+        if (nic->copy_rule_partly && facts->copy_rule == known(wanted->copy_rule)) {
+                facts->copy_rule = known(!wanted->copy_rule);
+                changed = true;
+        }
+        return changed;
+}
+
 static enum failover_known read_copy_rule(struct manager_nic *nic)
 {
         struct softswitch *softswitch = nic->nic_switch->softswitch;
@@ -73,12 +102,11 @@ static enum failover_known read_copy_rule(struct manager_nic *nic)
                 return FAILOVER_NO;
         if (tap_ifindex == nic->tap_ifindex)
                 return FAILOVER_YES;
-        return known(!nic->decision.tables.copy_rule);
+        return partly(&nic->copy_rule_partly, nic->decision.tables.copy_rule);
 }
 
-static enum failover_known read_uplink_filter(struct manager_nic *nic)
+static enum failover_known has_filter(struct manager_nic *nic, struct pf *pf)
 {
-        struct pf *pf = nic->nic_switch->pf;
         struct vswitch_error error = { 0 };
         struct vswitch_mac *filters = NULL;
         size_t count = 0;
@@ -94,6 +122,28 @@ static enum failover_known read_uplink_filter(struct manager_nic *nic)
                 found = vswitch_mac_equal(&filters[i], &nic->mac);
         free(filters);
         return known(found);
+}
+
+/* On every PF that the filter belongs to, see facts_filter_belongs(). */
+static enum failover_known read_uplink_filter(struct manager_nic *nic)
+{
+        struct manager_switch *nic_switch = nic->nic_switch;
+        size_t with = 0, without = 0;
+
+        for (size_t i = 0; i < nic_switch->pfs_count; i++) {
+                enum failover_known has = FAILOVER_NO;
+
+                if (!facts_filter_belongs(nic, nic_switch->pfs[i].pf))
+                        continue;
+                has = has_filter(nic, nic_switch->pfs[i].pf);
+                if (has == FAILOVER_UNKNOWN)
+                        return FAILOVER_UNKNOWN;
+                with += has == FAILOVER_YES;
+                without += has == FAILOVER_NO;
+        }
+        if (with == 0 || without == 0)
+                return known(with > 0);
+        return partly(&nic->uplink_filter_partly, nic->decision.tables.uplink_filter);
 }
 
 static enum failover_known read_multicast_router(const struct manager_nic *nic)
@@ -113,7 +163,7 @@ static enum failover_known read_multicast_router(const struct manager_nic *nic)
 static void read_vf_programming(struct manager_nic *nic)
 {
         struct failover_facts *facts = &nic->facts;
-        struct pf *pf = nic->nic_switch->pf;
+        struct pf *pf = nic->claim ? opened_pfs_of_claim(nic) : NULL;
         struct pf_vf_attributes present = { 0 }, wanted;
         struct pf_vf vf;
         int r;
@@ -126,7 +176,7 @@ static void read_vf_programming(struct manager_nic *nic)
         }
         facts->vf_filter = FAILOVER_UNKNOWN;
         facts->prepared = FAILOVER_UNKNOWN;
-        if (!pf || strcmp(pf->name, nic->claim->pf) != 0)
+        if (!pf)
                 return;
         r = pf->driver->read_vf(pf, nic->claim->vf_index, &vf, NULL);
         facts->vf_gone = r == -ENODEV || (r == 0 && strcmp(vf.address, nic->claim->vf_address) != 0);
@@ -135,7 +185,8 @@ static void read_vf_programming(struct manager_nic *nic)
         wanted = policies_vf_attributes(nic, &nic->claim->before);
         facts->vf_filter = known(vswitch_mac_equal(&present.mac, &nic->mac));
         facts->prepared = known(nic->claim->touched && strcmp(vf.driver, "vfio-pci") == 0 &&
-                                vfs_attributes_agree(&present, &wanted));
+                                vfs_attributes_agree(&present, &wanted) && !policies_pending(nic));
+        facts->settable_in_use = policies_settable_in_use(&present, &wanted) && !policies_pending(nic);
 }
 
 static void read_tables(struct manager_nic *nic)
@@ -144,9 +195,11 @@ static void read_tables(struct manager_nic *nic)
         struct failover_facts *facts = &nic->facts;
 
         nic->tables_stale = false;
+        nic->uplink_filter_partly = nic->copy_rule_partly = false;
         facts->pin = nic_switch->softswitch ? read_pin(nic) : FAILOVER_PIN_UNKNOWN;
-        facts->copy_rule = nic_switch->softswitch && nic_switch->pf ? read_copy_rule(nic) : FAILOVER_UNKNOWN;
-        facts->uplink_filter = nic_switch->pf ? read_uplink_filter(nic) : FAILOVER_UNKNOWN;
+        facts->copy_rule =
+                nic_switch->softswitch && nic_switch->uplink.ifindex ? read_copy_rule(nic) : FAILOVER_UNKNOWN;
+        facts->uplink_filter = nic_switch->pfs_count > 0 ? read_uplink_filter(nic) : FAILOVER_UNKNOWN;
         facts->multicast_router = read_multicast_router(nic);
         read_vf_programming(nic);
 }
@@ -156,7 +209,7 @@ static void read_tables(struct manager_nic *nic)
 bool facts_poll_vectors(struct manager_nic *nic)
 {
         struct failover_facts *facts = &nic->facts;
-        struct pf *pf = nic->nic_switch->pf;
+        struct pf *pf = nic->claim ? opened_pfs_of_claim(nic) : NULL;
         enum failover_known vectors = FAILOVER_UNKNOWN;
         unsigned count = 0;
         int r;
@@ -246,9 +299,22 @@ static const struct manager_nic *find_owner_of_mac(const struct manager_nic *nic
         return living ? living : first;
 }
 
+/* Whether a MAC is shared is news for all who have it. */
+static void tell_others_with_mac(const struct manager_nic *nic)
+{
+        struct manager_nic *other;
+
+        TAILQ_FOREACH (other, &nic->manager->nics, entry)
+                if (other != nic && other->nic_switch == nic->nic_switch && vswitch_mac_equal(&other->mac, &nic->mac)) {
+                        other->tables_stale = true;
+                        manager_nic_dirty(other);
+                }
+}
+
 static enum failover_reason collect_obstacle(struct manager_nic *nic, bool mac_is_shared)
 {
-        const struct manager_switch *nic_switch = nic->nic_switch;
+        struct manager_switch *nic_switch = nic->nic_switch;
+        const struct manager_pf *active = uplinks_active(nic_switch);
 
         if (!nic->in_guest && nic->facts.attached == FAILOVER_YES)
                 return FAILOVER_REASON_NIC_GONE;
@@ -260,15 +326,15 @@ static enum failover_reason collect_obstacle(struct manager_nic *nic, bool mac_i
                 return FAILOVER_REASON_SWITCH_NOT_IOV;
         if (!nic_switch->softswitch)
                 return FAILOVER_REASON_SWITCH_UNUSABLE;
-        if (!nic_switch->pf)
-                return FAILOVER_REASON_NO_UPLINK;
-        if (nic_switch->pf->total_vfs == 0)
-                return FAILOVER_REASON_NO_SRIOV;
         if (nic_switch->obstacle != FAILOVER_REASON_NONE)
                 return nic_switch->obstacle;
-        if (nic->claim && strcmp(nic->claim->pf, nic_switch->pf->name) != 0)
+        if (!active)
+                return FAILOVER_REASON_NO_UPLINK;
+        if (active->pf->total_vfs == 0)
+                return FAILOVER_REASON_NO_SRIOV;
+        if (nic->claim && strcmp(nic->claim->pf, active->pf->name) != 0)
                 return FAILOVER_REASON_UPLINK_NOT_ACTIVE;
-        if (nic->mtu > nic_switch->uplink.mtu)
+        if (!policies_mtu_fits(nic))
                 return FAILOVER_REASON_MTU_MISMATCH;
         if (nic->policy_obstacle != FAILOVER_REASON_NONE)
                 return nic->policy_obstacle;
@@ -303,6 +369,23 @@ static void collect_domain(struct manager_nic *nic)
         facts->outgoing = domain->outgoing;
 }
 
+/* The bridge's port, and the PF by which the frames enter: a bond notices that its active member has lost the carrier
+ * later than we do. */
+static void collect_uplink(struct manager_nic *nic)
+{
+        struct manager_switch *nic_switch = nic->nic_switch;
+        const struct manager_pf *active = uplinks_active(nic_switch);
+        struct failover_facts *facts = &nic->facts;
+
+        facts->uplink_present = nic_switch->pfs_count > 0 && nic_switch->uplink.ifindex != 0;
+        facts->uplink_up = facts->uplink_present && nic_switch->uplink.up && nic_switch->uplink.carrier &&
+                           (!active || (active->link.up && active->link.carrier));
+        facts->steering = nic_switch->steering;
+        /* The uplink filter is on other cards than the VF then, and nothing of it can cut the VF off. */
+        if (nic->claim && !facts_filter_belongs(nic, opened_pfs_of_claim(nic)))
+                facts->steering = FAILOVER_STEERING_BOTH;
+}
+
 /* A free VF is looked for only where the answer matters: it costs a look at every VF. */
 static bool needs_vf(const struct failover_facts *facts, uint64_t now)
 {
@@ -317,7 +400,7 @@ void facts_collect(struct manager_nic *nic)
         struct manager_domain *domain = nic->domain;
         struct manager_switch *nic_switch = nic->nic_switch;
         struct failover_facts *facts = &nic->facts;
-        bool mac_is_shared;
+        bool mac_is_shared, was_shared;
 
         collect_domain(nic);
         facts->unplug_asked_by_qemu = domain->unplug_asked_by_qemu;
@@ -329,12 +412,14 @@ void facts_collect(struct manager_nic *nic)
 
         collect_tap(nic);
         facts->tables_of_another = find_owner_of_mac(nic, &mac_is_shared) != nic;
+        facts_poll_vectors(nic);
         policies_collect(nic);
+        was_shared = facts->obstacle == FAILOVER_REASON_DUPLICATE_MAC;
         facts->obstacle = collect_obstacle(nic, mac_is_shared);
+        if (was_shared != (facts->obstacle == FAILOVER_REASON_DUPLICATE_MAC))
+                tell_others_with_mac(nic);
         facts->held = nic->held_until_acquire || nic->hold_connection != 0;
-        facts->uplink_present = nic_switch->pf != NULL && nic_switch->uplink.ifindex != 0;
-        facts->uplink_up = facts->uplink_present && nic_switch->uplink.up && nic_switch->uplink.carrier;
-        facts->steering = nic_switch->steering;
+        collect_uplink(nic);
 
         facts->claim = !nic->claim          ? FAILOVER_CLAIM_NONE
                        : nic->claim->leased ? FAILOVER_CLAIM_LEASED

@@ -161,6 +161,8 @@ static bool take_step(struct manager_nic *nic)
 
         facts_collect(nic);
         failover_decide(&nic->facts, &nic->policy, manager_now(nic->manager), decision);
+        if (facts_settle_partly(nic))
+                failover_decide(&nic->facts, &nic->policy, manager_now(nic->manager), decision);
         settle(nic);
         tell_change(nic, old);
         for (size_t i = 0; i < decision->actions_count; i++) {
@@ -242,6 +244,8 @@ static void arm_timers(struct manager *manager)
                 deadline = earliest(deadline, nic->decision.deadline);
                 if (nic->retry_at)
                         deadline = earliest(deadline, nic->retry_at);
+                if (nic->tap_retry_at)
+                        deadline = earliest(deadline, nic->tap_retry_at);
                 if (nic->decision.watch_vectors || nic->decision.watch_tap)
                         look = earliest(look, now + VECTORS_FAST);
                 else if (nic->claim && nic->facts.attached != FAILOVER_NO)
@@ -259,7 +263,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         struct manager_nic *nic;
 
         TAILQ_FOREACH (nic, &manager->nics, entry)
-                if (nic->decision.deadline <= now || (nic->retry_at && nic->retry_at <= now))
+                if (nic->decision.deadline <= now || (nic->retry_at && nic->retry_at <= now) ||
+                    (nic->tap_retry_at && nic->tap_retry_at <= now))
                         nic->dirty = true;
         manager_schedule(manager);
         return 0;
@@ -355,6 +360,8 @@ static void on_record(const struct nic_record *record, void *userdata)
                 return;
         nic->recorded = true;
         nic->held_until_acquire = record->held;
+        nic->bridge_vlan = record->bridge_vlan;
+        nic->port_vlan = record->port_vlan;
         snprintf(nic->tap, sizeof(nic->tap), "%s", record->tap);
 }
 
@@ -366,7 +373,8 @@ static void on_claim(const struct claim *stored, void *userdata)
         struct claim *claim;
 
         for (size_t i = 0; i < manager->switches_count; i++)
-                if (uplinks_find_by_vf(&manager->switches[i], stored->vf_index, stored->vf_address))
+                if (uplinks_find_by_vf(&manager->switches[i], stored->vf_index, stored->vf_address) ||
+                    (!nic_switch && switches_find_pf(&manager->switches[i], stored->pf)))
                         nic_switch = &manager->switches[i];
         if (!nic && nic_switch)
                 nic = nic_from_disk(manager, stored->uuid, stored->alias, stored->domain, &stored->mac, nic_switch);

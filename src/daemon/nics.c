@@ -123,15 +123,13 @@ static enum failover_reason find_obstacle(const struct guest *guest, const struc
 
 /* A VF with our alias in a guest and no claim: the record was lost (somebody emptied /run). Taken over with what a
  * VF is like before anybody programmed it, so that a release leaves nothing behind. */
-static void adopt_vf(struct manager_nic *nic, const struct guest_vf *vf)
+static void adopt_vf_of(struct manager_nic *nic, struct pf *pf, const struct guest_vf *vf)
 {
-        struct pf *pf = nic->nic_switch->pf;
         struct vswitch_error error = { 0 };
         struct pf_vf *vfs = NULL;
         size_t count = 0;
 
-        if (!pf || vf->is_interface || vfs_claimant(nic->manager, vf->address) ||
-            pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0)
+        if (pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0)
                 return;
         for (size_t i = 0; i < count; i++) {
                 struct pf_vf_attributes present = { 0 };
@@ -160,6 +158,14 @@ static void adopt_vf(struct manager_nic *nic, const struct guest_vf *vf)
                 break;
         }
         free(vfs);
+}
+
+static void adopt_vf(struct manager_nic *nic, const struct guest_vf *vf)
+{
+        if (vf->is_interface || vfs_claimant(nic->manager, vf->address))
+                return;
+        for (size_t i = 0; !nic->claim && i < nic->nic_switch->pfs_count; i++)
+                adopt_vf_of(nic, nic->nic_switch->pfs[i].pf, vf);
 }
 
 static void apply_nic(struct manager *manager, struct manager_domain *domain, const struct guest *guest,
@@ -242,6 +248,8 @@ int nics_record(struct manager_nic *nic, struct vswitch_error *error)
         snprintf(record.domain, sizeof(record.domain), "%s", nic->domain->name);
         snprintf(record.switch_name, sizeof(record.switch_name), "%s", nic->nic_switch->config->name);
         snprintf(record.tap, sizeof(record.tap), "%s", nic->tap);
+        record.bridge_vlan = nic->bridge_vlan;
+        record.port_vlan = nic->port_vlan;
         r = claim_store_write_nic(nic->manager->claims, &record, error);
         nic->recorded = r == 0;
         return r;
@@ -254,6 +262,7 @@ static void free_nic(struct manager_nic *nic)
         struct manager *manager = nic->manager;
 
         TAILQ_REMOVE(&manager->nics, nic, entry);
+        policies_free(nic);
         free(nic->claim);
         free(nic);
 }
@@ -299,6 +308,7 @@ void nics_forget_if_done(struct manager_nic *nic)
         if (manager->control)
                 control_nic_removed(manager->control, domain->uuid, nic->alias);
         log_info(nic->label, "gone from this host");
+        policies_release(nic);
         /* It may be there under another MAC or on another switch. */
         if (domain->state != FAILOVER_GUEST_ABSENT && domain->state != FAILOVER_GUEST_EXPECTED && manager->guests)
                 guests_refresh(manager->guests, domain->uuid);

@@ -3,10 +3,11 @@
 /*
  * Theory of operation
  *
- * Each configured switch is a bridge and an uplink that may be there or not, now or later. Nothing here fails for
- * good: what is missing is said in the switch's sentence, and every link that appears is a reason to look again. The
- * kernel's notifications only mark things: links update the tap and uplink facts, table changes make the NICs with
- * that MAC read their tables again.
+ * Each configured switch is a bridge and uplinks that may be there or not, now or later. Nothing here fails for good:
+ * what is missing is said in the switch's sentence, and every link that appears is a reason to look again. The kernel's
+ * notifications only mark things: a link of a switch makes the whole switch stale, and it is read again once, however
+ * many notifications came, when the reconcile step begins; table changes make the NICs with that MAC read their tables
+ * again. What is beneath the bridge is in uplinks.c.
  */
 
 #include "src/daemon/log.h"
@@ -36,7 +37,7 @@ static void set_sentence(struct manager_switch *nic_switch, const char *sentence
                               sentence[0] ? sentence : "the switch is usable");
 }
 
-/* Makes the bridge and enslaves the uplink, where the configuration says so. */
+/* Makes the bridge and enslaves the first uplink, where the configuration says so: a second one might close a loop. */
 static void create_bridge(struct manager_switch *nic_switch)
 {
         struct vswitch_netlink *netlink = nic_switch->manager->netlink;
@@ -65,70 +66,9 @@ static void create_bridge(struct manager_switch *nic_switch)
                             vswitch_error_text(&error, r));
 }
 
-/* The uplink's name: as configured, or the only port of the bridge that is hardware. */
-static int find_uplink(struct manager_switch *nic_switch, int bridge_ifindex, struct vswitch_link *ret,
-                       struct vswitch_error *error)
-{
-        struct vswitch_netlink *netlink = nic_switch->manager->netlink;
-        const struct config_switch *config = nic_switch->config;
-        struct vswitch_link *links = NULL;
-        size_t count = 0, found = 0;
-        int r;
-
-        if (config->uplinks_count > 0) {
-                r = vswitch_link_get_by_name(netlink, config->uplinks[0], ret, error);
-                if (r == -ENODEV)
-                        return vswitch_error_set(error, r,
-                                                 "the uplink %s does not exist; check 'uplinks' of switch "
-                                                 "\"%s\" in the configuration",
-                                                 config->uplinks[0], config->name);
-                if (r == 0 && ret->master != bridge_ifindex)
-                        return vswitch_error_set(error, -ENOTCONN,
-                                                 "the uplink %s is not a port of %s; 'ip link set %s master %s', or "
-                                                 "create = yes in the configuration",
-                                                 ret->name, config->bridge, ret->name, config->bridge);
-                return r;
-        }
-        r = vswitch_link_list(netlink, &links, &count, error);
-        for (size_t i = 0; r == 0 && i < count; i++)
-                if (links[i].master == bridge_ifindex && links[i].kind[0] == '\0') {
-                        *ret = links[i];
-                        found++;
-                }
-        free(links);
-        if (r == 0 && found != 1)
-                return vswitch_error_set(error, -ENODEV,
-                                         "%s has %zu hardware ports; name the uplink in the configuration: "
-                                         "uplinks = { \"...\" }",
-                                         config->bridge, found);
-        return r;
-}
-
-/* A worker thread may be binding or resetting a VF by this instance. */
-static bool pf_is_in_use(const struct manager_switch *nic_switch)
-{
-        const struct manager_nic *nic;
-
-        TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
-                if (nic->nic_switch == nic_switch &&
-                    (nic->facts.call == FAILOVER_CALL_PREPARE || nic->facts.call == FAILOVER_CALL_RESTORE))
-                        return true;
-        return false;
-}
-
-/* Such an instance stays until the daemon ends; that a PF vanishes in these milliseconds is rare enough. */
-static void drop_uplink(struct manager_switch *nic_switch)
-{
-        if (nic_switch->pf && !pf_is_in_use(nic_switch))
-                nic_switch->pf->driver->close(nic_switch->pf);
-        nic_switch->pf = NULL;
-        nic_switch->pfs_count = 0;
-        nic_switch->uplink = (struct vswitch_link){ 0 };
-}
-
 static void drop_bridge(struct manager_switch *nic_switch)
 {
-        drop_uplink(nic_switch);
+        uplinks_drop(nic_switch);
         if (nic_switch->softswitch)
                 nic_switch->softswitch->driver->close(nic_switch->softswitch);
         nic_switch->softswitch = NULL;
@@ -155,49 +95,6 @@ static int open_bridge(struct manager_switch *nic_switch, struct vswitch_error *
                                                         &nic_switch->softswitch, error);
 }
 
-/* Not a reason to do without the switch: guests stay synthetic then, and each says why when it is to be moved. */
-static void prepare_uplink(struct manager_switch *nic_switch)
-{
-        struct softswitch *softswitch = nic_switch->softswitch;
-        struct vswitch_error error = { 0 };
-        int r;
-
-        if (!nic_switch->config->iov || nic_switch->pf->total_vfs == 0)
-                return;
-        r = softswitch->driver->prepare_uplink(softswitch, nic_switch->uplink.ifindex, &error);
-        if (r < 0)
-                log_warning(nic_switch->config->name, "no NIC can be moved to a VF: %s", vswitch_error_text(&error, r));
-}
-
-static int open_uplink(struct manager_switch *nic_switch, struct vswitch_error *error)
-{
-        struct manager *manager = nic_switch->manager;
-        int bridge = nic_switch->softswitch->driver->ifindex(nic_switch->softswitch);
-        struct vswitch_link uplink = { 0 };
-        int r = find_uplink(nic_switch, bridge, &uplink, error);
-
-        if (r < 0 || (nic_switch->pf && nic_switch->pf->ifindex != uplink.ifindex))
-                drop_uplink(nic_switch);
-        if (r < 0)
-                return r;
-        nic_switch->uplink = uplink;
-        if (!nic_switch->pf) {
-                r = manager->options.pf_driver->open(manager->netlink, uplink.name, &nic_switch->pf, error);
-                if (r < 0) {
-                        drop_uplink(nic_switch);
-                        return r;
-                }
-                nic_switch->pfs[0] =
-                        (struct manager_pf){ .pf = nic_switch->pf, .link = uplink, .port = uplink.ifindex };
-                nic_switch->pfs_count = 1;
-                steering_set(manager, &nic_switch->pfs[0]);
-                nic_switch->steering = nic_switch->pfs[0].steering;
-                nic_switch->reflects = nic_switch->pfs[0].reflects;
-                prepare_uplink(nic_switch);
-        }
-        return 0;
-}
-
 static bool filters_vlans(const char *bridge)
 {
         char path[128], text[4] = "";
@@ -213,26 +110,56 @@ static bool filters_vlans(const char *bridge)
         return text[0] == '1';
 }
 
-static void refresh(struct manager_switch *nic_switch)
+/* The MACs of neighbours are kept in the lists of all PFs: another PF needs them too. */
+static bool same_pfs(const struct manager_switch *nic_switch, const struct manager_pf *before, size_t before_count)
 {
+        if (nic_switch->pfs_count != before_count)
+                return false;
+        for (size_t i = 0; i < before_count; i++)
+                if (nic_switch->pfs[i].pf != before[i].pf || nic_switch->pfs[i].port != before[i].port)
+                        return false;
+        return true;
+}
+
+static void refresh(struct manager_switch *nic_switch, bool all)
+{
+        const struct softswitch *softswitch_before = nic_switch->softswitch;
+        struct manager_pf pfs_before[MANAGER_PFS_MAX];
+        size_t pfs_before_count = nic_switch->pfs_count;
         struct vswitch_error error = { 0 };
+        struct manager_nic *nic;
         int r;
 
+        memcpy(pfs_before, nic_switch->pfs, sizeof(pfs_before));
+        nic_switch->stale = false;
         if (nic_switch->config->create)
                 create_bridge(nic_switch);
         r = open_bridge(nic_switch, &error);
         nic_switch->filters_vlans = r == 0 && filters_vlans(nic_switch->config->bridge);
         if (r == 0 && nic_switch->softswitch)
-                r = open_uplink(nic_switch, &error);
+                r = uplinks_refresh(nic_switch, &error);
         set_sentence(nic_switch, r < 0 ? vswitch_error_text(&error, r) : "");
-        neighbours_refresh(nic_switch);
+        if (all || softswitch_before != nic_switch->softswitch || !same_pfs(nic_switch, pfs_before, pfs_before_count))
+                neighbours_refresh(nic_switch);
+        TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
+                if (nic->nic_switch == nic_switch) {
+                        nic->tables_stale = true;
+                        manager_nic_dirty(nic);
+                }
 }
 
 void switches_refresh(struct manager *manager)
 {
         for (size_t i = 0; i < manager->switches_count; i++)
-                refresh(&manager->switches[i]);
+                refresh(&manager->switches[i], true);
         manager_all_dirty(manager, true);
+}
+
+void switches_reconcile(struct manager *manager)
+{
+        for (size_t i = 0; i < manager->switches_count; i++)
+                if (manager->switches[i].stale)
+                        refresh(&manager->switches[i], false);
 }
 
 int switches_new(struct manager *manager, struct vswitch_error *error)
@@ -246,7 +173,7 @@ int switches_new(struct manager *manager, struct vswitch_error *error)
         for (size_t i = 0; i < config->switches_count; i++) {
                 manager->switches[i].manager = manager;
                 manager->switches[i].config = &config->switches[i];
-                refresh(&manager->switches[i]);
+                refresh(&manager->switches[i], true);
         }
         return 0;
 }
@@ -257,6 +184,7 @@ void switches_free(struct manager *manager)
                 neighbours_free(&manager->switches[i]);
                 drop_bridge(&manager->switches[i]);
         }
+        opened_pfs_free(manager);
         free(manager->switches);
         manager->switches = NULL;
         manager->switches_count = 0;
@@ -288,15 +216,17 @@ struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const cha
 
 /* ---- notifications ---- */
 
-static bool is_link_of_switch(const struct manager_switch *nic_switch, const struct vswitch_link *link)
+/* One look for all that came at once, in the reconcile step. */
+static void mark_stale(struct manager *manager, const struct vswitch_link *link)
 {
-        if (strcmp(nic_switch->config->bridge, link->name) == 0 || nic_switch->uplink.ifindex == link->ifindex)
-                return true;
-        for (size_t i = 0; i < nic_switch->config->uplinks_count; i++)
-                if (strcmp(nic_switch->config->uplinks[i], link->name) == 0)
-                        return true;
-        /* An uplink that is found by being a hardware port may be any port. */
-        return nic_switch->config->uplinks_count == 0 && nic_switch->uplink.ifindex == 0 && link->master != 0;
+        for (size_t i = 0; i < manager->switches_count; i++) {
+                struct manager_switch *nic_switch = &manager->switches[i];
+
+                if (strcmp(nic_switch->config->bridge, link->name) != 0 && !uplinks_concern(nic_switch, link))
+                        continue;
+                nic_switch->stale = true;
+                manager_schedule(manager);
+        }
 }
 
 static void on_link(struct manager *manager, const struct nlmsghdr *header)
@@ -307,18 +237,7 @@ static void on_link(struct manager *manager, const struct nlmsghdr *header)
 
         if (vswitch_link_parse(header, &link) < 0)
                 return;
-        for (size_t i = 0; i < manager->switches_count; i++) {
-                struct manager_switch *nic_switch = &manager->switches[i];
-
-                if (!is_link_of_switch(nic_switch, &link))
-                        continue;
-                refresh(nic_switch);
-                TAILQ_FOREACH (nic, &manager->nics, entry)
-                        if (nic->nic_switch == nic_switch) {
-                                nic->tables_stale = true;
-                                manager_nic_dirty(nic);
-                        }
-        }
+        mark_stale(manager, &link);
         TAILQ_FOREACH (nic, &manager->nics, entry) {
                 if (strcmp(nic->tap, link.name) != 0)
                         continue;
@@ -366,10 +285,12 @@ int switches_on_notification(const struct nlmsghdr *header, void *userdata)
         struct manager *manager = userdata;
 
         neighbours_on_notification(manager, header);
+        policies_on_notification(manager, header);
         switch (header->nlmsg_type) {
         case RTM_NEWLINK:
         case RTM_DELLINK:
                 on_link(manager, header);
+                carrier_on_notification(manager);
                 break;
         case RTM_NEWNEIGH:
         case RTM_DELNEIGH:

@@ -318,19 +318,19 @@ START_TEST(test_devices_that_matter)
               "");
         bridge = find(&world, "br0")->ifindex;
         for (const char *const *name = (const char *const[]){ "bond0", "eth0", "eth1", "v20", NULL }; *name; name++)
-                ck_assert_msg(topology_has_device(&world.topology, find(&world, *name)->ifindex), "%s", *name);
+                ck_assert_msg(topology_has_device(&world.topology.devices, find(&world, *name)->ifindex), "%s", *name);
         for (const char *const *name = (const char *const[]){ "eth2", "tap0", "eth3", "br1", NULL }; *name; name++) {
-                ck_assert_msg(!topology_has_device(&world.topology, find(&world, *name)->ifindex), "%s", *name);
-                ck_assert_msg(!topology_may_gain(&world.topology, bridge, find(&world, *name)), "%s", *name);
+                ck_assert_msg(!topology_has_device(&world.topology.devices, find(&world, *name)->ifindex), "%s", *name);
+                ck_assert_msg(!topology_may_gain(&world.topology.devices, bridge, find(&world, *name)), "%s", *name);
         }
         /* A device that joins the bond, or the bridge. */
         find(&world, "eth2")->master = find(&world, "bond0")->ifindex;
-        ck_assert(topology_may_gain(&world.topology, bridge, find(&world, "eth2")));
+        ck_assert(topology_may_gain(&world.topology.devices, bridge, find(&world, "eth2")));
         find(&world, "eth3")->master = bridge;
-        ck_assert(topology_may_gain(&world.topology, bridge, find(&world, "eth3")));
+        ck_assert(topology_may_gain(&world.topology.devices, bridge, find(&world, "eth3")));
         /* What says that the device became a port does not say what it is. */
         find(&world, "eth3")->is_port_message = true;
-        ck_assert(!topology_may_gain(&world.topology, bridge, find(&world, "eth3")));
+        ck_assert(!topology_may_gain(&world.topology.devices, bridge, find(&world, "eth3")));
 }
 END_TEST
 
