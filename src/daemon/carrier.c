@@ -11,8 +11,8 @@
  * Hence the burst: after any link notification the carrier of every PF beneath a switch that gives out VFs is looked at
  * for BURST, which is longer than the kernel can keep anything back. Without notifications nothing is looked at.
  *
- * What a burst may cost is bounded by two gears. It begins in the fast one, and a PF whose state changed under our eyes
- * puts it there again; after BURST in the fast gear it goes on in the slow one. Every further notification prolongs the
+ * What a burst may cost is bounded by two gears. It begins in the fast one, and a PF whose state has changed puts it
+ * there again; after BURST in the fast gear it goes on in the slow one. Every further notification prolongs the
  * burst, but only in the slow gear: hundreds of taps that come and go for minutes (each of them makes the kernel keep
  * PFs' news back) cost 20 looks a second, one request of some 20 microseconds for each PF, and a lost carrier is then
  * seen within 50 ms. Looking makes no notifications, so a burst does not feed itself.
@@ -43,7 +43,6 @@ static void look_at(struct manager_switch *nic_switch, struct manager_pf *uplink
         if (r < 0 || (link.up == uplink->link.up && link.carrier == uplink->link.carrier))
                 return;
         uplinks_seen(nic_switch, uplink, &link);
-        manager->carrier_until = manager->carrier_fast_until = manager_now(manager) + BURST;
 }
 
 static bool is_watched(const struct manager_switch *nic_switch)
@@ -77,7 +76,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-void carrier_on_notification(struct manager *manager)
+static void look_for_a_while(struct manager *manager, bool fast)
 {
         bool any = false, is_running = manager->carrier_until != 0;
 
@@ -86,10 +85,20 @@ void carrier_on_notification(struct manager *manager)
         if (!any)
                 return;
         manager->carrier_until = manager_now(manager) + BURST;
-        if (is_running)
+        if (!fast && is_running)
                 return;
         manager->carrier_fast_until = manager->carrier_until;
         arm(manager);
+}
+
+void carrier_on_notification(struct manager *manager)
+{
+        look_for_a_while(manager, false);
+}
+
+void carrier_on_change(struct manager *manager)
+{
+        look_for_a_while(manager, true);
 }
 
 int carrier_new(struct manager *manager, struct vswitch_error *error)

@@ -224,6 +224,7 @@ void opened_pfs_release(struct manager *manager, const struct pf *pf);
 /* carrier.c: looks at the PFs in bursts, because the kernel may tell of a lost carrier late */
 int carrier_new(struct manager *manager, struct vswitch_error *error);
 void carrier_on_notification(struct manager *manager); /* of a link, whichever */
+void carrier_on_change(struct manager *manager);       /* of a PF's carrier */
 
 /* steering.c: what the card does with a MAC in two places, probed, else by driver */
 void steering_set(struct manager *manager, struct manager_pf *uplink);

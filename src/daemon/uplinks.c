@@ -141,6 +141,7 @@ void uplinks_seen(struct manager_switch *nic_switch, struct manager_pf *uplink, 
                          before.up ? "has a carrier again" : "was set up and has a carrier", returns);
                 tell(nic_switch, false, link->name, text);
         }
+        carrier_on_change(nic_switch->manager);
         nics_dirty(nic_switch);
 }
 

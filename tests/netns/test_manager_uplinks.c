@@ -37,14 +37,27 @@ static void begin(char **uplinks, size_t count)
         add_second_pf();
 }
 
+/* Two ports of the bridge that forward; nothing is beyond them. */
+static void begin_with_two_ports(void)
+{
+        begin(both, 2);
+        netns_run("ip link set up1 master br0");
+}
+
 /* Two ports of the bridge that lead to another bridge, so that the spanning tree blocks the second. */
 static void begin_with_loop(void)
 {
         begin(both, 2);
         netns_run(
                 "ip link add br9 type bridge priority 0 stp_state 1 forward_delay 200 hello_time 100; ip link set br9 "
-                "up; ip link set br0 type bridge stp_state 1; ip link set wire master br9; ip link set wire1 master "
-                "br9; bridge link set dev up0 cost 10; ip link set up1 master br0; bridge link set dev up1 cost 20");
+                "up; ip link set br0 type bridge stp_state 1 forward_delay 200; ip link set wire master br9; ip link "
+                "set wire1 master br9; bridge link set dev up0 cost 10; ip link set up1 master br0; bridge link set "
+                "dev up1 cost 20");
+}
+
+static bool is_second_blocked(void)
+{
+        return strstr(netns_output("bridge link show dev up1"), "state blocking") != NULL;
 }
 
 static void begin_with_bond(const char *options)
@@ -153,6 +166,9 @@ START_TEST(a_spanning_tree_that_turns_round_moves_guests_to_the_other_pf)
         drive_guest(true);
         RUN_UNTIL(is_on_vf);
         RUN_UNTIL(knows_two_pfs);
+        RUN_UNTIL(is_second_blocked);
+        settle();
+        ck_assert(is_on_vf());
         netns_run("bridge link set dev up0 cost 1000");
         RUN_UNTIL(is_withdrawing);
         ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_STP_NOT_FORWARDING);
@@ -193,7 +209,7 @@ END_TEST
 
 START_TEST(a_filter_that_one_pf_lost_is_put_back)
 {
-        begin_with_loop();
+        begin_with_two_ports();
         RUN_UNTIL(knows_two_pfs);
         fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
         RUN_UNTIL(is_synthetic);
@@ -218,7 +234,7 @@ END_TEST
 
 START_TEST(a_pf_that_leaves_the_bridge_keeps_nothing_of_ours)
 {
-        begin_with_loop();
+        begin_with_two_ports();
         RUN_UNTIL(knows_two_pfs);
         fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
         RUN_UNTIL(is_synthetic);
