@@ -135,11 +135,14 @@ static void change_done(int result, const char *sentence, void *userdata)
                 log_warning(change->pf->name, "%s", sentence);
         } else {
                 snprintf(text, sizeof(text), "it has %u VFs now%s", change->count,
-                         change->keep ? ", and after every boot" : "");
+                         !change->keep       ? ""
+                         : change->count > 0 ? ", and after every boot"
+                                             : ", and no number is kept any more");
                 log_notice(change->pf->name, "%s", text);
                 if (manager->control)
                         control_event(manager->control, "pf", change->pf->name, text);
         }
+        (void) steering_reload(manager, change->pf->name, NULL); /* each VF may take the place of an uplink filter */
         if (change->done)
                 change->done(result, result < 0 ? sentence : "", change->token);
         free_change(change);
@@ -326,7 +329,7 @@ int pool_set_vfs(struct manager *manager, const char *pf, unsigned count, bool k
                 return r;
         }
         TAILQ_INSERT_TAIL(&manager->pool->changes, change, entry);
-        log_notice(pf, "%u VFs%s asked by %s", count, keep ? ", after every boot too," : "", caller->description);
+        log_notice(pf, "%u VFs%s asked by %s", count, keep ? " for good" : "", caller->description);
         return 0;
 }
 
