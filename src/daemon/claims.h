@@ -37,6 +37,7 @@ struct nic_record {
         char switch_name[64];
         char tap[IF_NAMESIZE];
         bool held;
+        uint16_t bridge_vlan, port_vlan; /* of its pin and its copy rule, as in struct manager_nic */
 };
 
 struct claim_store; /* one directory */
