@@ -534,7 +534,7 @@ static int write_number(const char *address, const char *file, unsigned value, s
 static int set_autoprobe(const char *address, unsigned value, struct vswitch_error *error)
 {
         char path[PATH_MAX];
-        unsigned present;
+        unsigned present = 0;
 
         device_path(path, address, "sriov_drivers_autoprobe");
         if (read_number(path, &present) < 0 || present == value)

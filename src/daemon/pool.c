@@ -56,8 +56,8 @@ struct reservation {
 
 struct pool {
         struct manager *manager;
-        TAILQ_HEAD(, change) changes;
-        TAILQ_HEAD(, reservation) reservations;
+        TAILQ_HEAD(changes, change) changes;
+        TAILQ_HEAD(reservations, reservation) reservations;
         int events; /* fd, or -1 */
         sd_event_source *events_source;
         sd_event_source *look_source;  /* one-shot, after a burst */
@@ -313,7 +313,7 @@ int pool_set_vfs(struct manager *manager, const char *pf, unsigned count, bool k
         r = check_change(manager, nic_switch, uplink->pf, count, keep, error);
         if (r == 0)
                 r = new_change(manager, uplink->pf, count, &change, error);
-        if (r < 0)
+        if (!change)
                 return r;
         change->keep = keep;
         change->done = done;
@@ -359,7 +359,7 @@ void pool_on_pf(struct manager_switch *nic_switch, struct manager_pf *uplink)
         }
         if (r == 0)
                 r = new_change(manager, pf, kept, &change, &error);
-        if (r < 0) {
+        if (!change) {
                 log_warning(pf->name, "it does not get the VFs that are kept for it: %s",
                             vswitch_error_text(&error, r));
                 return;

@@ -2,14 +2,14 @@
 
 #include "src/daemon/pool_state.h"
 
+#include "src/daemon/state_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define STATE_VERSION 1
@@ -57,10 +57,10 @@ int pool_state_read(const char *state_directory, const char *pf_address, unsigne
 
 static int make_directories(const char *state_directory, char path[static PATH_MAX], struct vswitch_error *error)
 {
+        int r = state_file_make_directory(state_directory, 0755, error);
+
         snprintf(path, PATH_MAX, "%s/pf", state_directory);
-        if ((mkdir(state_directory, 0755) < 0 && errno != EEXIST) || (mkdir(path, 0755) < 0 && errno != EEXIST))
-                return vswitch_error_set(error, -errno, "cannot make the directory %s: %s", path, strerror(errno));
-        return 0;
+        return r < 0 ? r : state_file_make_directory(path, 0755, error);
 }
 
 static int sync_directory(const char *path)

@@ -146,32 +146,20 @@ static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf
         return driver_has_it(vf, owner, owner_size) ? VF_FOREIGN : VF_FREE;
 }
 
-/* The PF beneath this switch that has the VF. */
-static const char *find_pf_name(struct manager_switch *nic_switch, const struct pf_vf *vf)
-{
-        for (size_t i = 0; i < nic_switch->pfs_count; i++) {
-                struct pf *pf = nic_switch->pfs[i].pf;
-                struct pf_vf present;
-
-                if (pf->driver->read_vf(pf, vf->index, &present, NULL) == 0 &&
-                    strcmp(present.address, vf->address) == 0)
-                        return pf->name;
-        }
-        return "PF";
-}
-
 /* ... and by what the card and the host's netdev say. */
 static enum vf_state seen_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
                                 const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
 {
+        const struct manager_pf *uplink;
+
         if (vf->netdev[0])
                 return netdev_in_use(nic_switch->manager, vf, attributes, owner, owner_size) ? VF_FOREIGN : VF_FREE;
         /* Without a host driver nobody made a MAC up: who set it is about to use it, libvirt for a guest, say. */
         if ((attributes->valid & PF_VF_MAC) && !vswitch_mac_is_zero(&attributes->mac)) {
+                uplink = uplinks_find_by_vf(nic_switch, vf->index, vf->address);
                 snprintf(owner, owner_size,
-                         "somebody gave it a MAC; if nobody uses it: ip link set %s vf %u mac "
-                         "00:00:00:00:00:00",
-                         find_pf_name(nic_switch, vf), vf->index);
+                         "somebody gave it a MAC; if nobody uses it: ip link set %s vf %u mac 00:00:00:00:00:00",
+                         uplink ? uplink->pf->name : "PF", vf->index);
                 return VF_FOREIGN;
         }
         return VF_FREE;

@@ -161,6 +161,40 @@ START_TEST(test_faults_and_counters)
 }
 END_TEST
 
+START_TEST(test_stock_of_vfs)
+{
+        struct pf_vf_attributes *attributes = NULL;
+        struct pf_vf_statistics statistics;
+        struct vswitch_error error = { 0 };
+        struct pf_vf *vfs = NULL;
+        size_t count = 0;
+
+        ck_assert_int_eq(pf->driver->list_attributes(pf, &attributes, &count, NULL), 0);
+        ck_assert_uint_eq(count, 4);
+        free(attributes);
+        pf_model->refused_attributes = PF_VF_RATE;
+        ck_assert_int_eq(pf->driver->ask_attributes(pf, 0, NULL), 0);
+        ck_assert_uint_eq(pf->cannot_set, PF_VF_RATE);
+        ck_assert_uint_eq(pf_model->writes, 0);
+
+        ck_assert_int_eq(pf->driver->read_statistics(pf, 1, &statistics, &error), -EOPNOTSUPP);
+        pf_model->counts = true;
+        vf_model->statistics.sent_packets = 7;
+        ck_assert_int_eq(pf->driver->read_statistics(pf, 1, &statistics, &error), 0);
+        ck_assert_uint_eq(statistics.sent_packets, 7);
+
+        /* VFs that a change makes are new, and no host driver has them. */
+        set_vf_mac(&guest);
+        ck_assert_int_eq(pf->driver->set_vf_count(pf, 5, &error), -ERANGE);
+        ck_assert_int_eq(pf->driver->set_vf_count(pf, 2, &error), 0);
+        ck_assert_int_eq(pf->driver->list_vfs(pf, &vfs, &count, NULL), 0);
+        ck_assert_uint_eq(count, 2);
+        ck_assert_str_eq(vfs[1].driver, "");
+        ck_assert(vswitch_mac_is_zero(&vf_model->attributes.mac));
+        free(vfs);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("modelled NIC");
@@ -173,6 +207,7 @@ int main(void)
         tcase_add_test(test_case, test_known_holes);
         tcase_add_test(test_case, test_steering_classes);
         tcase_add_test(test_case, test_faults_and_counters);
+        tcase_add_test(test_case, test_stock_of_vfs);
         suite_add_tcase(suite, test_case);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);
