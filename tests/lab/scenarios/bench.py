@@ -83,6 +83,7 @@ class Bench:
         self.nodes = {host.name: Node(host, tuple(pfs), port, vfs[host.name]) for host, pfs, port in lab_hosts()}
         self.undo = undo
         self.notes = []
+        self.losses = []
 
     @property
     def h1(self):
@@ -189,6 +190,24 @@ class Bench:
             answer = self.command(node, "vswitch --json status", 20)
             return answer.code == 0 and json.loads(answer.text)["daemon"]["libvirt_connected"]
         wait_for(f"the daemon on {node.name} to be in touch with libvirt", serves, seconds)
+
+    def configure(self, node, text="", switch=""):
+        """Adds sections, and options of the switch, to the configuration of a node's daemon for this scenario."""
+        file = "/run/lab-scenario.conf"
+        node.ssh(f"{{ sed 's/uplinks.*/& {switch}/' /etc/vswitch/vswitch.conf; echo '{text}'; }} > {file}")
+        self.undo.callback(self.run_daemon, node)
+        self.run_daemon(node, f"{DEBUG} -c {file}")
+
+    def await_reason(self, node, reason, seconds=MOVE_SECONDS, guest=G1):
+        seen = []
+
+        def there():
+            seen.append(self.nic(node, guest)["reason"])
+            return seen[-1] == reason
+        try:
+            wait_for("the reason", there, seconds)
+        except LabError:
+            raise Failure(f"on {node.name}, {guest.name}'s reason should be {reason!r}, but is {seen[-1]!r}")
 
     def log_size(self, node):
         return int(node.out(f"stat -c %s {LOG} 2>/dev/null || echo 0"))

@@ -14,6 +14,7 @@ from labtool.base import LabError, say
 
 from .bench import Bench, Failure, lab_command
 from .registry import ALL, BOND, NO_SRIOV, OPTIONS, USUAL, named
+from .traffic import table
 
 _SETTLE_SECONDS = 30
 _LOG_LINES = 40
@@ -81,8 +82,8 @@ def _indented(text):
     return text.replace("\n", "\n      ")
 
 
-def _run(scenario):
-    """True if it passed."""
+def _run(scenario, losses):
+    """True if it passed; what was lost is added to `losses`."""
     bench = Bench(state.load(), contextlib.ExitStack())
     sizes = {node: bench.log_size(node) for node in bench.nodes.values()}
     print(f"{scenario.name}: {scenario.summary}", flush=True)
@@ -90,6 +91,7 @@ def _run(scenario):
     bench.know_neighbours()
     reasons = _attempt(scenario, bench)
     taken = time.monotonic() - begin
+    losses += bench.losses
     for note in bench.notes:
         print(f"   {_indented(note)}")
     for reason in reasons:
@@ -103,16 +105,19 @@ def _run(scenario):
 
 
 def _run_all(chosen, keep):
-    passed, made = 0, False
+    passed, made, losses = 0, False, []
     try:
         for flavour in OPTIONS:
             group = [s for s in chosen if s.lab == flavour]
             if group:
                 made |= _provide_lab(flavour)
-            passed += sum(_run(scenario) for scenario in group)
+            passed += sum(_run(scenario, losses) for scenario in group)
     finally:
         if made and not keep:
             lab_command("down")
+    if losses:
+        print("\nPings lost (emulated igb, hosts without KVM)")
+        print("\n".join(table(losses)), end="\n\n")
     print(f"{passed} passed, {len(chosen) - passed} failed")
     return passed == len(chosen)
 

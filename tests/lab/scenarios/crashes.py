@@ -5,7 +5,8 @@ import re
 from labtool.base import wait_for
 
 from . import strace
-from .bench import DEBUG, LOG, SYNTHETIC, VF, expect
+from .bench import ABSENT, DEBUG, G1, LOG, MIGRATION_SECONDS, SYNTHETIC, VF, expect
+from .phases import Migration
 from .traffic import Traffic
 
 _KILLED_GAP = 1.0
@@ -75,4 +76,32 @@ def _kill_at(bench, line, command, path):
         traffic.await_replies(count=10)
         bench.run_daemon(bench.h1, DEBUG)
         bench.await_path(bench.h1, path)
+        traffic.await_replies()
+
+
+def kill9_in_migration_source(bench):
+    """Killed on the source when QEMU has asked the guest to let go of its VF: the migration goes on without it."""
+    _kill_in_migration(bench, bench.h1, "on-vf -> withdrawing")
+
+
+def kill9_in_migration_destination(bench):
+    """Killed on the destination while the guest's state is being loaded: it arrives, and is on its VF in the end."""
+    _kill_in_migration(bench, bench.h2, "guest expected -> incoming")
+
+
+def _kill_in_migration(bench, victim, line):
+    bench.ready()
+    size = bench.log_size(victim)
+    killer = victim.background(_KILLER.format(line=line, begin=size + 1, log=LOG))
+    with Traffic(bench, label=f"kill -9 of the daemon in a migration, at \"{line}\" on {victim.name}") as traffic:
+        traffic.await_replies()
+        migration = Migration(bench.h1, bench.h2, G1)
+        said, _ = killer.communicate(timeout=120)
+        expect("killed" in said, f"the daemon never logged {line!r}: {said}")
+        answer = migration.end(MIGRATION_SECONDS)
+        bench.note(f"QEMU went through {', '.join(migration.phases())}; virsh ended with {answer.code} {answer.text}")
+        bench.run_daemon(victim, DEBUG)
+        there, gone = (bench.h2, bench.h1) if answer.code == 0 else (bench.h1, bench.h2)
+        bench.await_path(there, VF)
+        bench.await_path(gone, ABSENT)
         traffic.await_replies()

@@ -40,15 +40,16 @@ def release(bench):
 
 def guest_reboot(bench):
     """A guest is reset while it is on a VF; it can be reached again, and is on a VF again."""
-    bench.ready()
-    boots = _boots(bench)
-    with Traffic(bench) as traffic:
-        traffic.await_replies()
-        bench.succeed(bench.h1, "virsh -q reset g1")
-        wait_for("the guest to boot again", lambda: _boots(bench) > boots, 120)
-        traffic.await_replies(seconds=60)
-        bench.await_path(bench.h1, VF)
-        traffic.await_replies()
+    for path, label in ((SYNTHETIC, "control: guest reset, synthetic path"), (VF, "guest reset, on a VF")):
+        bench.ready(path)
+        boots = _boots(bench)
+        with Traffic(bench, label=label) as traffic:
+            traffic.await_replies()
+            bench.succeed(bench.h1, "virsh -q reset g1")
+            wait_for("the guest to boot again", lambda n=boots: _boots(bench) > n, 120)
+            traffic.await_replies(seconds=60)
+            bench.await_path(bench.h1, path)
+            traffic.await_replies()
 
 
 def _boots(bench):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import bad_input, crashes, failures, idle, migrations, moves
+from . import bad_input, crashes, failures, idle, migrations, moves, scarcity, troubles
 
 
 # Kinds of labs, and what `lab up` needs to be told for each.  Scenarios run in this order.
@@ -37,11 +37,20 @@ ALL = [
     Scenario("kill9-on-vf", crashes.kill9_on_vf, main=True),
     Scenario("kill9-in-acquire", crashes.kill9_in_acquire, main=True),
     Scenario("kill9-in-release", crashes.kill9_in_release, main=True),
+    Scenario("kill9-in-migration-source", crashes.kill9_in_migration_source, main=True),
+    Scenario("kill9-in-migration-destination", crashes.kill9_in_migration_destination, main=True),
     Scenario("guest-reboot", moves.guest_reboot, main=True),
     Scenario("two-nics", moves.two_nics, main=True),
+    Scenario("no-vf-driver", troubles.no_vf_driver, main=True),
+    Scenario("keeps-vf", troubles.keeps_vf, main=True),
+    Scenario("two-guests-one-vf", scarcity.two_guests_one_vf, main=True),
+    Scenario("numvfs-zero", troubles.numvfs_zero, main=True),
+    Scenario("libvirtd-restarted", troubles.libvirtd_restarted, main=True),
+    Scenario("five-migrations", troubles.five_migrations, main=True),
     Scenario("idle", idle.idle),
     Scenario("bad-input", bad_input.bad_input, main=True),
     Scenario("migrate-no-sriov", migrations.no_sriov, main=True, lab=NO_SRIOV),
+    Scenario("carrier-lost", troubles.carrier_lost, main=True, lab=BOND),
 ]
 
 

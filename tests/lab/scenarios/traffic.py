@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from labtool import image
@@ -30,11 +31,32 @@ def _senders(nodes):
     return found
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A row of the table: what the senders lost while something happened."""
+    label: str
+    interval: float
+    lost: dict      # sender -> frames
+    gap: float      # seconds, the longest
+
+
+def table(losses):
+    """The rows as lines; the kinds of senders are the columns, a host's and its neighbour's own are added up."""
+    kinds = ("wire", "nb", "vf")
+    head = ["", "frames/s", *("wire", "bridge", "VFs"), "longest gap"]
+    rows = [[loss.label, f"{1 / loss.interval:.0f}",
+             *(str(sum(n for name, n in loss.lost.items() if name.startswith(kind))) for kind in kinds),
+             f"{loss.gap:.1f} s"] for loss in losses]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    return [f"{row[0]:<{widths[0]}}  " + "  ".join(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:]))
+            for row in [head, *rows]]
+
+
 class _Pinger:
-    def __init__(self, sender, ip, directory):
+    def __init__(self, sender, ip, directory, interval):
         self.sender = sender
         self._output = Path(directory, sender.name)
-        argv = ["ip", "netns", "exec", sender.netns, *image.program("ping"), "-n", "-i", str(_INTERVAL), ip]
+        argv = ["ip", "netns", "exec", sender.netns, *image.program("ping"), "-n", "-i", str(interval), ip]
         with open(self._output, "wb") as output:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         self._final = None
@@ -57,23 +79,30 @@ def _gaps(replies):
 
 
 class Traffic:
-    """Pings g1 from everywhere, from __enter__ to __exit__."""
+    """Pings g1 from everywhere, from __enter__ to __exit__; with a label the losses become a row of the table.
 
-    def __init__(self, bench, guest=G1):
-        self._nodes = list(bench.nodes.values())
+    `without`: names of senders that cannot reach it by what is being done to them.
+    """
+
+    def __init__(self, bench, guest=G1, label="", interval=_INTERVAL, without=()):
+        self._senders = [s for s in _senders(bench.nodes.values()) if s.name not in without]
         self._bench = bench
         self._guest = guest
+        self._label = label
+        self._interval = interval
         self._pingers = []
 
     def __enter__(self):
         self._directory = tempfile.TemporaryDirectory(prefix="vswitch-scenario-")
-        self._pingers = [_Pinger(s, self._guest.ip4, self._directory.name) for s in _senders(self._nodes)]
+        self._pingers = [_Pinger(s, self._guest.ip4, self._directory.name, self._interval) for s in self._senders]
         return self
 
     def __exit__(self, failed, *_):
         for pinger in self._pingers:
             pinger.end()
         self._bench.note(self.summary())
+        if self._label and failed is None:
+            self._bench.losses.append(Loss(self._label, self._interval, self.lost(), self.longest_gap()))
         self._directory.cleanup()
 
     def await_replies(self, seconds=30, count=3):
@@ -89,7 +118,7 @@ class Traffic:
 
     def longest_gap(self):
         """Seconds that the worst-off sender went without an answer."""
-        return max(max(_gaps(p.replies()), default=0) for p in self._pingers) * _INTERVAL
+        return max(max(_gaps(p.replies()), default=0) for p in self._pingers) * self._interval
 
     def expect_gap_below(self, seconds):
         longest = self.longest_gap()
