@@ -53,36 +53,50 @@ void check_bridge(const struct host *host)
                 host_ok(host, "the kernel's bridge can filter VLANs");
 }
 
-void check_traffic_control(const struct host *host)
+/* Those of the modules that are not there, as a list in `buffer`. How many of the others nobody can tell of. */
+static unsigned find_missing(const struct host *host, const char *const *modules, char *buffer, size_t size)
 {
-        static const char *const modules[] = { "sch_ingress", "cls_flower", "act_mirred" };
-        char missing[128] = "", remedy[HOST_TEXT_SIZE];
-        int unknown = 0;
+        unsigned unknown = 0;
 
-        for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
-                int available = host_has_module(host, modules[i]);
+        buffer[0] = '\0';
+        for (; *modules; modules++) {
+                int available = host_has_module(host, *modules);
+                size_t used = strlen(buffer);
 
                 unknown += available < 0;
-                if (available == 0) {
-                        size_t used = strlen(missing);
-
-                        snprintf(missing + used, sizeof(missing) - used, "%s%s", used ? ", " : "", modules[i]);
-                }
+                if (available == 0)
+                        snprintf(buffer + used, size - used, "%s%s", used ? ", " : "", *modules);
         }
-        if (missing[0]) {
-                snprintf(remedy, sizeof(remedy),
-                         "install the package with all of the kernel's modules (on Fedora and RHEL: "
-                         "kernel-modules-extra), or "
-                         "build it with CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_FLOWER, CONFIG_NET_ACT_MIRRED");
+        return unknown;
+}
+
+void check_traffic_control(const struct host *host)
+{
+        static const char remedy[] = "install the package with all of the kernel's modules (on Fedora and RHEL: "
+                                     "kernel-modules-extra)";
+        static const char *const moving[] = { "sch_ingress", "cls_flower", "act_mirred", NULL };
+        static const char *const policies[] = { "act_vlan", "cls_basic", "em_nbyte", "act_gact", "act_police", NULL };
+        char missing[128];
+        unsigned unknown = find_missing(host, moving, missing, sizeof(missing));
+        bool complete = missing[0] == '\0';
+
+        if (missing[0])
                 host_report(host, HOSTCHECK_PROBLEM,
                             "while a NIC moves, its frames are offered on both paths by rules that need it; without it "
                             "none "
                             "moves",
                             remedy, "kernel %s has no %s", host->release, missing);
-        } else if (unknown > 0)
+        unknown += find_missing(host, policies, missing, sizeof(missing));
+        if (missing[0])
+                host_report(host, HOSTCHECK_WARNING,
+                            "on the synthetic path a guest's VLAN, source MAC and rate cannot be kept to its policy "
+                            "without it",
+                            remedy, "kernel %s has no %s", host->release, missing);
+        complete = complete && missing[0] == '\0';
+        if (unknown > 0)
                 host_report(host, HOSTCHECK_NOTE, "rules that need them keep the frames coming while a NIC moves",
                             "vswitchd says so when it makes the first rule and they are not there",
                             "the lists of the modules of kernel %s cannot be read", host->release);
-        else
-                host_ok(host, "flower filters and mirred actions are there");
+        else if (complete)
+                host_ok(host, "the filters and actions that vswitch uses are there");
 }

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static void make_path(const struct host *host, char path[static PATH_MAX], const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void make_path(const struct host *host, char path[static PATH_MAX],
+                                                            const char *format, va_list arguments)
 {
         size_t length = (size_t) snprintf(path, PATH_MAX, "%s", host->options->root);
 

@@ -62,8 +62,9 @@ const char *hostcheck_level_to_string(enum hostcheck_level level)
         return "invalid";
 }
 
-static void tell(const struct host *host, enum hostcheck_level level, const char *why, const char *remedy,
-                 const char *format, va_list arguments)
+__attribute__((format(printf, 5, 0))) static void tell(const struct host *host, enum hostcheck_level level,
+                                                       const char *why, const char *remedy, const char *format,
+                                                       va_list arguments)
 {
         char seen[HOST_TEXT_SIZE];
 

@@ -116,5 +116,8 @@ void compare_with_golden(const char *directory, const char *name, const char *te
         length = fread(expected, 1, sizeof(expected) - 1, file);
         expected[length] = '\0';
         fclose(file);
-        ck_assert_msg(strcmp(text, expected) == 0, "%s:\n--- is\n%s--- should be\n%s", name, text, expected);
+        /* Not in the message: Check's are bounded. */
+        if (strcmp(text, expected) != 0)
+                fprintf(stderr, "%s:\n--- is\n%s--- should be\n%s", name, text, expected);
+        ck_assert_msg(strcmp(text, expected) == 0, "%s is not what it should be", name);
 }

@@ -383,6 +383,15 @@ static void no_flower(void)
         tree_delete("/sys/module/cls_flower");
 }
 
+static void no_policing(void)
+{
+        tree_write("/lib/modules/6.1.0-test/modules.dep", "kernel/net/sched/sch_ingress.ko:\n"
+                                                          "kernel/net/sched/act_mirred.ko:\n"
+                                                          "kernel/net/sched/act_vlan.ko:\n"
+                                                          "kernel/net/sched/cls_basic.ko:\n"
+                                                          "kernel/net/sched/em_nbyte.ko:\n");
+}
+
 static void no_module_lists(void)
 {
         tree_delete("/lib/modules");
@@ -635,7 +644,8 @@ static const struct {
         { bridge_without_vlans, "bridge", "host", WARNING, "cannot filter VLANs", "CONFIG_BRIDGE_VLAN_FILTERING" },
         { no_bridge_but_configuration, "bridge", "host", WARNING, "cannot filter VLANs", "VLAN_FILTERING" },
         { no_bridge_yet, "bridge", "host", NOTE, "no bridge yet", "switch show" },
-        { no_flower, "traffic-control", "host", PROBLEM, "has no cls_flower", "CONFIG_NET_CLS_FLOWER" },
+        { no_flower, "traffic-control", "host", PROBLEM, "has no cls_flower", "kernel-modules-extra" },
+        { no_policing, "traffic-control", "host", WARNING, "has no act_gact, act_police", "kernel-modules-extra" },
         { no_module_lists, "traffic-control", "host", NOTE, "cannot be read", "vswitchd says so" },
         { no_libvirt, "libvirt", "host", PROBLEM, "not installed", "install" },
         { libvirt_stopped, "libvirt", "host", WARNING, "does not run", "systemctl" },

@@ -174,6 +174,9 @@ void tree_make(void)
         tree_write("/lib/modules/6.1.0-test/modules.builtin", "kernel/net/bridge/bridge.ko\n");
         tree_write("/lib/modules/6.1.0-test/modules.dep",
                    "kernel/net/sched/sch_ingress.ko.xz:\nkernel/net/sched/act_mirred.ko.xz: kernel/x.ko.xz\n"
+                   "kernel/net/sched/act_vlan.ko.xz:\nkernel/net/sched/cls_basic.ko.xz:\n"
+                   "kernel/net/sched/em_nbyte.ko.xz:\nkernel/net/sched/act_gact.ko.xz:\n"
+                   "kernel/net/sched/act_police.ko.xz:\n"
                    "kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz\n");
         for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
                 tree_write(empty[i], "");
