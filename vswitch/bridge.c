@@ -206,6 +206,7 @@ static int bridge_unpin(struct softswitch *software_switch, const struct vswitch
 {
         struct bridge *bridge = bridge_of(software_switch);
         char text[VSWITCH_MAC_TEXT_SIZE];
+        struct softswitch_port_vlans vlans;
         struct vswitch_error refusal = { 0 };
         struct fdb_entry entry;
         uint16_t filed_under = 0;
@@ -222,6 +223,10 @@ static int bridge_unpin(struct softswitch *software_switch, const struct vswitch
 
         entry.flags = NTF_MASTER;
         r = fdb_delete(bridge->netlink, &entry, &refusal);
+        if (r == -EINVAL && filed_under != 0 &&
+            bridge_vlan_read_port(bridge->netlink, port_ifindex, &vlans, NULL) == 0 &&
+            !softswitch_vlan_test(vlans.member, filed_under))
+                r = bridge_vlan_flush_left(bridge->netlink, port_ifindex, filed_under, &refusal);
         if (r < 0 && r != -ENOENT)
                 return vswitch_error_set(error, r, "cannot remove the pin of %s from bridge %s: %s",
                                          vswitch_mac_format(mac, text), bridge->name, vswitch_error_text(&refusal, r));

@@ -17,6 +17,7 @@
 #include <linux/if_bridge.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 
@@ -245,4 +246,23 @@ int bridge_vlan_set_access(struct vswitch_netlink *netlink, int port_ifindex, ui
                 return vswitch_error_set(error, -EIO, "the kernel left it in %u VLANs, with PVID %u", vlans.count,
                                          vlans.pvid);
         return 0;
+}
+
+int bridge_vlan_flush_left(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
+                           struct vswitch_error *error)
+{
+        struct ndmsg entries = {
+                .ndm_family = AF_BRIDGE,
+                .ndm_ifindex = port_ifindex,
+                .ndm_state = NUD_NOARP,
+                .ndm_flags = NTF_MASTER | NTF_STICKY,
+        };
+        struct nl_msg *message = vswitch_netlink_message(RTM_DELNEIGH, NLM_F_BULK, &entries, sizeof(entries));
+
+        if (!message)
+                return -ENOMEM;
+        nla_put_u16(message, NDA_VLAN, vlan);
+        nla_put_u16(message, NDA_NDM_STATE_MASK, NUD_NOARP | NUD_PERMANENT);
+        nla_put_u8(message, NDA_NDM_FLAGS_MASK, NTF_STICKY);
+        return vswitch_netlink_transact(netlink, message, error);
 }

@@ -28,3 +28,8 @@ int bridge_vlan_read_port(struct vswitch_netlink *netlink, int port_ifindex, str
 /* Makes `vlan` (1..4094) the port's PVID, untagged, and its only VLAN. Writes only what differs, and reads back. */
 int bridge_vlan_set_access(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
                            struct vswitch_error *error);
+
+/* Removes the static sticky entries that a port has in a VLAN which it is no member of any more. The kernel keeps
+ * them, and deletes entries one by one only in VLANs that the port has. Linux 5.19. */
+int bridge_vlan_flush_left(struct vswitch_netlink *netlink, int port_ifindex, uint16_t vlan,
+                           struct vswitch_error *error);

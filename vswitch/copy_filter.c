@@ -39,9 +39,7 @@ bool copy_filter_has_key(const struct copy_filter *filter, const struct copy_fil
 {
         return filter->direction == other->direction && vswitch_mac_equal(&filter->mac, &other->mac) &&
                filter->vlan_mode == other->vlan_mode &&
-               (filter->vlan_mode != COPY_RULE_TAGGED ||
-                (filter->vlan == other->vlan && filter->vlan_protocol == other->vlan_protocol &&
-                 filter->qos == other->qos));
+               (filter->vlan_mode != COPY_RULE_TAGGED || (filter->vlan == other->vlan && filter->qos == other->qos));
 }
 
 static struct tc_filter where(int uplink_ifindex, const struct copy_filter *filter)
@@ -193,11 +191,10 @@ static bool read_options(const struct nlattr *options, struct copy_filter *filte
         nla_memcpy(&parameters, mirred[TCA_MIRRED_PARMS], sizeof(parameters));
         filter->tap_ifindex = (int) parameters.ifindex;
 
-        /* The kernel shows VLAN 0 like any other, and the EtherType only where the filter names one. */
-        if (flower[TCA_FLOWER_KEY_VLAN_ID] && flower[TCA_FLOWER_KEY_ETH_TYPE]) {
+        /* The kernel shows VLAN 0 like any other. It does not show the protocol of the tag. */
+        if (flower[TCA_FLOWER_KEY_VLAN_ID]) {
                 filter->vlan_mode = COPY_RULE_TAGGED;
                 filter->vlan = nla_get_u16(flower[TCA_FLOWER_KEY_VLAN_ID]);
-                filter->vlan_protocol = ntohs(nla_get_u16(flower[TCA_FLOWER_KEY_ETH_TYPE]));
                 filter->qos = COPY_FILTER_ANY_QOS;
                 if (flower[TCA_FLOWER_KEY_VLAN_PRIO])
                         filter->qos = nla_get_u8(flower[TCA_FLOWER_KEY_VLAN_PRIO]);

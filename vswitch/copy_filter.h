@@ -20,12 +20,12 @@ struct copy_filter {
         enum copy_direction direction;
         struct vswitch_mac mac;
         enum copy_rule_vlan vlan_mode;
-        uint16_t vlan; /* with COPY_RULE_TAGGED, and so is all below; 0: the tag has a priority and no VLAN */
-        uint16_t vlan_protocol;
-        uint8_t qos;
+        uint16_t vlan; /* with COPY_RULE_TAGGED; 0: the tag has a priority and no VLAN */
+        uint8_t qos;   /* the same */
 
-        int tap_ifindex; /* 0 when it has gone */
-        uint32_t handle; /* 0: not in the kernel yet */
+        uint16_t vlan_protocol; /* the same; the kernel does not show it, so it is only written */
+        int tap_ifindex;        /* 0 when it has gone */
+        uint32_t handle;        /* 0: not in the kernel yet */
 };
 
 bool copy_filter_has_key(const struct copy_filter *filter, const struct copy_filter *other);

@@ -100,15 +100,14 @@ struct guard_state {
         uint32_t reading;
 };
 
-static struct vswitch_mac read_source_match(const struct nlattr *ematches)
+/* The MAC of a source check. Zero when the matches are others. */
+static struct vswitch_mac read_source_match(struct nlattr *const tree[static TCA_EMATCH_TREE_MAX + 1])
 {
-        struct nlattr *tree[TCA_EMATCH_TREE_MAX + 1] = { 0 };
         struct vswitch_mac mac = { 0 };
         struct source_match expected;
         struct nlattr *first;
 
-        if (!ematches || nla_parse_nested(tree, TCA_EMATCH_TREE_MAX, (struct nlattr *) ematches, NULL) < 0 ||
-            !tree[TCA_EMATCH_TREE_LIST] || nla_len(tree[TCA_EMATCH_TREE_LIST]) < NLA_HDRLEN)
+        if (!tree[TCA_EMATCH_TREE_LIST] || nla_len(tree[TCA_EMATCH_TREE_LIST]) < NLA_HDRLEN)
                 return mac;
         first = nla_data(tree[TCA_EMATCH_TREE_LIST]);
         if (!nla_ok(first, nla_len(tree[TCA_EMATCH_TREE_LIST])) || nla_len(first) < (int) SOURCE_MATCH_SIZE)
@@ -119,6 +118,17 @@ static struct vswitch_mac read_source_match(const struct nlattr *ematches)
         /* The kernel sets the number of the match itself. */
         memcpy(&expected.header.matchid, nla_data(first), sizeof(expected.header.matchid));
         return memcmp(nla_data(first), &expected, SOURCE_MATCH_SIZE) == 0 ? mac : (struct vswitch_mac){ 0 };
+}
+
+/* How many ematches there are: the kernel shows a tree for a filter without any, too. */
+static unsigned read_ematches(const struct nlattr *ematches, struct nlattr *ret_tree[static TCA_EMATCH_TREE_MAX + 1])
+{
+        struct tcf_ematch_tree_hdr header = { 0 };
+
+        if (ematches && nla_parse_nested(ret_tree, TCA_EMATCH_TREE_MAX, (struct nlattr *) ematches, NULL) == 0 &&
+            ret_tree[TCA_EMATCH_TREE_HDR])
+                nla_memcpy(&header, ret_tree[TCA_EMATCH_TREE_HDR], sizeof(header));
+        return header.nmatches;
 }
 
 static uint32_t read_rate(const struct nlattr *police)
@@ -139,17 +149,20 @@ static uint32_t read_rate(const struct nlattr *police)
 static bool take_ours(const struct tc_filter *filter, const struct nlattr *options, struct guard_state *state)
 {
         struct nlattr *basic[TCA_BASIC_MAX + 1] = { 0 };
+        struct nlattr *tree[TCA_EMATCH_TREE_MAX + 1] = { 0 };
         struct nlattr *action;
+        unsigned matches;
 
         if (strcmp(filter->kind, "basic") != 0 || filter->handle != OUR_HANDLE || !options ||
             nla_parse_nested(basic, TCA_BASIC_MAX, (struct nlattr *) options, NULL) < 0 || !basic[TCA_BASIC_ACT])
                 return false;
+        matches = read_ematches(basic[TCA_BASIC_EMATCHES], tree);
 
         if (filter->priority == SOFTSWITCH_GUARD_SOURCE_PRIORITY) {
                 if (!tc_action_find_ours(basic[TCA_BASIC_ACT], "gact"))
                         return false;
                 state->has_source = true;
-                state->mac = read_source_match(basic[TCA_BASIC_EMATCHES]);
+                state->mac = matches == 1 ? read_source_match(tree) : (struct vswitch_mac){ 0 };
                 return true;
         }
         if (filter->priority == SOFTSWITCH_GUARD_RATE_PRIORITY) {
@@ -157,7 +170,7 @@ static bool take_ours(const struct tc_filter *filter, const struct nlattr *optio
                 if (!action)
                         return false;
                 state->has_rate = true;
-                state->max_rate = basic[TCA_BASIC_EMATCHES] ? 0 : read_rate(action);
+                state->max_rate = matches == 0 ? read_rate(action) : 0;
                 return true;
         }
         return false;
@@ -214,8 +227,7 @@ static int take_filter(const struct nlmsghdr *header, void *userdata)
 
         if (tc_filter_parse(header, &filter, &options) < 0)
                 return 0;
-        /* A priority is announced without a handle before its filters. Only matchall has no other message in old kernels,
-         * and that one has options. */
+        /* A priority is announced without a handle and options before its filters. */
         if (filter.handle == 0 && !options)
                 return 0;
         if (state->reading == TC_PLACE_ROOT) {

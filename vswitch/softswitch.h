@@ -102,8 +102,8 @@ struct softswitch_driver {
                                     struct vswitch_error *error);
 
         /* The VLANs of a port, and making one VLAN its only one, untagged (an access port). Setting is -EOPNOTSUPP when
-         * the switch does not filter VLANs. Static entries in a VLAN outlive the port's membership of it: pins
-         * are taken out of the old VLAN by who made them. */
+         * the switch does not filter VLANs. A pin outlives the port's membership of its VLAN, and keeps the
+         * MAC from being reached there: who made it takes it out, before or after. */
         int (*read_port_vlans)(struct softswitch *software_switch, int port_ifindex, struct softswitch_port_vlans *ret,
                                struct vswitch_error *error);
         int (*set_access_vlan)(struct softswitch *software_switch, int port_ifindex, uint16_t vlan,

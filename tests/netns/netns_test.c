@@ -256,7 +256,13 @@ int netns_capture(const char *device)
         return fd;
 }
 
-void netns_send(const char *device, const char *destination, const char *source, uint16_t vlan, uint32_t number)
+void netns_send(const char *device, const char *destination, const char *source, uint16_t tag, uint32_t number)
+{
+        netns_send_tagged(device, destination, source, tag, tag != 0 ? ETH_P_8021Q : 0, number);
+}
+
+void netns_send_tagged(const char *device, const char *destination, const char *source, uint16_t tag,
+                       uint16_t tag_protocol, uint32_t number)
 {
         struct vswitch_mac to = netns_mac(destination);
         struct vswitch_mac from = netns_mac(source);
@@ -268,12 +274,12 @@ void netns_send(const char *device, const char *destination, const char *source,
         memcpy(frame.header.h_dest, to.bytes, ETH_ALEN);
         memcpy(frame.header.h_source, from.bytes, ETH_ALEN);
         memcpy(bytes, &frame, sizeof(frame));
-        if (vlan != 0) {
-                uint16_t tag[2] = { htons(ETH_P_8021Q), htons(vlan) };
+        if (tag_protocol != 0) {
+                uint16_t header[2] = { htons(tag_protocol), htons(tag) };
 
                 memmove(bytes + 16, bytes + 12, sizeof(frame) - 12);
-                memcpy(bytes + 12, tag, sizeof(tag));
-                size += sizeof(tag);
+                memcpy(bytes + 12, header, sizeof(header));
+                size += sizeof(header);
         }
         ck_assert_msg(send(fd, bytes, size, 0) == (ssize_t) size, "cannot send on %s: %s", device, strerror(errno));
         close(fd);
@@ -303,6 +309,7 @@ long netns_receive(int capture, struct netns_frame *ret)
                 return -1;
         length = recvmsg(capture, &message, 0);
         ret->vlan = 0;
+        ret->qos = 0;
         ret->vlan_protocol = 0;
         for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); length >= 0 && c; c = CMSG_NXTHDR(&message, c)) {
                 struct tpacket_auxdata auxiliary;
@@ -312,10 +319,33 @@ long netns_receive(int capture, struct netns_frame *ret)
                 memcpy(&auxiliary, CMSG_DATA(c), sizeof(auxiliary));
                 if (auxiliary.tp_status & TP_STATUS_VLAN_VALID) {
                         ret->vlan = auxiliary.tp_vlan_tci & 0xfff;
+                        ret->qos = (uint8_t) (auxiliary.tp_vlan_tci >> 13);
                         ret->vlan_protocol = auxiliary.tp_vlan_tpid;
                 }
         }
         return length;
+}
+
+static bool is_numbered(const struct netns_frame *received, long size, uint32_t *ret_number)
+{
+        struct test_frame frame;
+
+        if (size < (long) sizeof(frame))
+                return false;
+        memcpy(&frame, received->data, sizeof(frame));
+        *ret_number = ntohl(frame.number);
+        return frame.header.h_proto == htons(NETNS_TEST_ETHERTYPE);
+}
+
+bool netns_receive_number(int capture, uint32_t number, struct netns_frame *ret)
+{
+        uint32_t found;
+        long size;
+
+        while ((size = netns_receive(capture, ret)) >= 0)
+                if (is_numbered(ret, size, &found) && found == number)
+                        return true;
+        return false;
 }
 
 unsigned netns_count(int capture, uint32_t number, uint16_t *ret_vlan)
@@ -331,16 +361,13 @@ unsigned netns_count(int capture, uint32_t number, uint16_t *ret_vlan)
         long size;
 
         while ((size = netns_receive(capture, &received)) >= 0) {
-                struct test_frame frame;
+                uint32_t found;
 
-                if (size < (long) sizeof(frame))
-                        continue;
-                memcpy(&frame, received.data, sizeof(frame));
-                if (frame.header.h_proto != htons(NETNS_TEST_ETHERTYPE))
+                if (!is_numbered(&received, size, &found))
                         continue;
                 ck_assert_uint_lt(seen_count, sizeof(seen) / sizeof(seen[0]));
                 seen[seen_count].capture = capture;
-                seen[seen_count].number = ntohl(frame.number);
+                seen[seen_count].number = found;
                 seen[seen_count++].vlan = received.vlan;
         }
 

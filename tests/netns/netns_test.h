@@ -55,7 +55,11 @@ void netns_add_veth(const char *end, const char *peer, const char *bridge);
 /* Starts to capture what comes in on a device. */
 int netns_capture(const char *device);
 
-void netns_send(const char *device, const char *destination, const char *source, uint16_t vlan, uint32_t number);
+/* `tag`: VLAN and, from bit 13 up, 802.1p priority of a 802.1Q tag; 0: none. */
+void netns_send(const char *device, const char *destination, const char *source, uint16_t tag, uint32_t number);
+/* The same with another protocol of the tag. */
+void netns_send_tagged(const char *device, const char *destination, const char *source, uint16_t tag,
+                       uint16_t tag_protocol, uint32_t number);
 
 /* How many frames with `number` have come to `capture`, after waiting long enough for the last one. The others are
  * kept for later questions. *ret_vlan (may be NULL) is the tag of the last one, 0 without. */
@@ -65,6 +69,9 @@ unsigned netns_count(int capture, uint32_t number, uint16_t *ret_vlan);
 struct netns_frame {
         uint8_t data[256];
         uint16_t vlan;
-        uint16_t vlan_protocol;
+        uint8_t qos;            /* the tag's 802.1p priority */
+        uint16_t vlan_protocol; /* 0 without a tag */
 };
 long netns_receive(int capture, struct netns_frame *ret);
+/* The first of the numbered ones with `number`; others before it are lost. False when none comes. */
+bool netns_receive_number(int capture, uint32_t number, struct netns_frame *ret);

@@ -350,6 +350,11 @@ START_TEST(test_announce_with_the_tag_that_the_bridge_would_use)
         netns_run("bridge vlan add dev w0 vid 6 untagged");
         ck_assert_int_eq(s->driver->announce(s, &guest, 6, uplink, &error), 0);
         ck_assert_uint_eq(count_announcements(wire, GUEST, 0), 3);
+
+        /* Where the bridge would send nothing from the guest, nothing is announced. */
+        ck_assert_int_eq(s->driver->announce(s, &guest, 7, uplink, &error), -EINVAL);
+        ck_assert_str_eq(error.text, "uplink w0 of bridge br0 is not a member of VLAN 7");
+        ck_assert_uint_eq(count_announcements(wire, GUEST, 0), 0);
         s->driver->close(s);
 }
 END_TEST

@@ -26,6 +26,7 @@ struct bench {
         struct softswitch *software_switch;
         int uplink;
         int tap;
+        uint16_t vlan; /* the tag of the guest's frames on the uplink */
         int wire_capture;
         int guest_capture;
 };
@@ -34,7 +35,7 @@ static struct bench set_up_bench(const char *bridge_options)
 {
         struct vswitch_error error = { 0 };
         struct vswitch_mac guest = netns_mac(GUEST);
-        struct bench bench;
+        struct bench bench = { 0 };
 
         netns_run("ip link add br0 type bridge %s; ip link set br0 up", bridge_options);
         netns_add_veth("w0", "w1", "br0");
@@ -56,8 +57,8 @@ static int add(const struct bench *bench, const char *mac, int tap, struct vswit
 {
         struct vswitch_mac parsed = netns_mac(mac);
 
-        return bench->software_switch->driver->copy_add(bench->software_switch, &parsed, 0, bench->uplink, tap, true,
-                                                        error);
+        return bench->software_switch->driver->copy_add(bench->software_switch, &parsed, bench->vlan, bench->uplink,
+                                                        tap, true, error);
 }
 
 static void add_ok(const struct bench *bench, const char *mac)
@@ -72,8 +73,8 @@ static void remove_ok(const struct bench *bench, const char *mac)
         struct vswitch_mac parsed = netns_mac(mac);
         struct vswitch_error error = { 0 };
 
-        ck_assert_msg(bench->software_switch->driver->copy_remove(bench->software_switch, &parsed, 0, bench->uplink,
-                                                                  &error) == 0,
+        ck_assert_msg(bench->software_switch->driver->copy_remove(bench->software_switch, &parsed, bench->vlan,
+                                                                  bench->uplink, &error) == 0,
                       "%s", error.text);
 }
 
@@ -83,8 +84,8 @@ static int read_tap(const struct bench *bench, const char *mac)
         struct vswitch_error error = { 0 };
         int tap = -2;
 
-        ck_assert_msg(bench->software_switch->driver->copy_read(bench->software_switch, &parsed, 0, bench->uplink, true,
-                                                                &tap, &error) == 0,
+        ck_assert_msg(bench->software_switch->driver->copy_read(bench->software_switch, &parsed, bench->vlan,
+                                                                bench->uplink, true, &tap, &error) == 0,
                       "%s", error.text);
         return tap;
 }
@@ -325,6 +326,7 @@ START_TEST(test_access_vlan_that_is_tagged_on_the_uplink)
         struct vswitch_mac guest = netns_mac(GUEST);
         uint16_t vlan = 99;
 
+        bench.vlan = 5;
         netns_run("bridge vlan add dev w0 vid 5; bridge vlan add dev w0 vid 6");
         netns_run("bridge vlan add dev v0 vid 5 pvid untagged; bridge vlan add dev n0 vid 5 pvid untagged");
         ck_assert_int_eq(bench.software_switch->driver->pin(bench.software_switch, &guest, 5, bench.uplink, NULL), 0);
@@ -380,12 +382,128 @@ START_TEST(test_vlan_changes_during_a_move)
 
         add_ok(&bench, GUEST);
         netns_run("bridge vlan add dev w0 vid 5; bridge vlan add dev v0 vid 5 pvid untagged");
+
+        /* What is there now is not the rule that it should be, whoever asks. */
+        ck_assert_int_eq(read_tap(&bench, GUEST), bench.tap);
+        bench.vlan = 5;
+        ck_assert_int_eq(read_tap(&bench, GUEST), -1);
         add_ok(&bench, GUEST);
+        ck_assert_int_eq(read_tap(&bench, GUEST), bench.tap);
+        bench.vlan = 6;
+        ck_assert_int_eq(read_tap(&bench, GUEST), -1);
+        bench.vlan = 0;
+        ck_assert_int_eq(read_tap(&bench, GUEST), -1);
         ck_assert_uint_eq(count_rules(&bench), 1);
         ck_assert_int_eq(count_lines("tc filter show dev w0 ingress | grep dst_mac"), 1);
         netns_send("w1", GUEST, SENDER, 5, 1);
         ck_assert_uint_eq(netns_count(bench.guest_capture, 1, NULL), 1);
+
+        /* All of it goes, whatever VLAN it is for. */
+        remove_ok(&bench, GUEST);
+        ck_assert_uint_eq(count_rules(&bench), 0);
         bench.software_switch->driver->close(bench.software_switch);
+}
+END_TEST
+
+/* n0 is a trunk, where the neighbour tags by itself. */
+START_TEST(test_priority_of_a_tag_is_kept)
+{
+        struct bench bench = set_up_bench("vlan_filtering 1");
+        struct vswitch_mac guest = netns_mac(GUEST);
+
+        bench.vlan = 5;
+        netns_run("bridge vlan add dev w0 vid 5; bridge vlan add dev n0 vid 5");
+        netns_run("bridge vlan add dev v0 vid 5 pvid untagged");
+        ck_assert_int_eq(bench.software_switch->driver->pin(bench.software_switch, &guest, 5, bench.uplink, NULL), 0);
+        add_ok(&bench, GUEST);
+
+        for (uint32_t qos = 0; qos < 8; qos++) {
+                struct netns_frame frame;
+
+                netns_send("n1", GUEST, NEIGHBOUR, (uint16_t) (5 | qos << 13), qos);
+                ck_assert(netns_receive_number(bench.guest_capture, qos, &frame));
+                ck_assert_uint_eq(frame.vlan_protocol, 0);
+                ck_assert(netns_receive_number(bench.wire_capture, qos, &frame));
+                ck_assert_uint_eq(frame.vlan_protocol, 0x8100);
+                ck_assert_uint_eq(frame.vlan, 5);
+                ck_assert_uint_eq(frame.qos, qos);
+
+                netns_send("w1", GUEST, SENDER, (uint16_t) (5 | qos << 13), 100 + qos);
+                ck_assert(netns_receive_number(bench.guest_capture, 100 + qos, &frame));
+                ck_assert_uint_eq(frame.vlan_protocol, 0);
+        }
+
+        /* One of the filters is lost: the rule is not complete, and becomes so again. */
+        netns_run("handle=$(tc filter show dev w0 egress | grep -o 'handle 0x[0-9a-f]*' | tail -1 | cut -d' ' -f2); "
+                  "tc filter del dev w0 egress pref %d handle $handle flower",
+                  SOFTSWITCH_COPY_PRIORITY);
+        ck_assert_int_eq(read_tap(&bench, GUEST), -1);
+        add_ok(&bench, GUEST);
+        ck_assert_int_eq(read_tap(&bench, GUEST), bench.tap);
+        ck_assert_int_eq(count_lines("tc filter show dev w0 egress | grep dst_mac"), 8);
+        remove_ok(&bench, GUEST);
+        ck_assert_int_eq(count_lines("tc filter show dev w0 egress | grep dst_mac"), 0);
+        bench.software_switch->driver->close(bench.software_switch);
+}
+END_TEST
+
+/* As the bridge does: a tag of VLAN 0 is a priority and no VLAN, and an access port gets the frame without it. */
+START_TEST(test_tag_that_is_only_a_priority)
+{
+        struct bench bench = set_up_bench("vlan_filtering 1");
+        struct netns_frame frame;
+
+        add_ok(&bench, GUEST);
+        ck_assert_int_eq(read_tap(&bench, GUEST), bench.tap);
+        netns_send("w1", GUEST, SENDER, 3 << 13, 1);
+        ck_assert(netns_receive_number(bench.guest_capture, 1, &frame));
+        ck_assert_uint_eq(frame.vlan_protocol, 0);
+        bench.software_switch->driver->close(bench.software_switch);
+}
+END_TEST
+
+START_TEST(test_provider_bridge)
+{
+        struct bench bench = set_up_bench("vlan_filtering 1 vlan_protocol 802.1ad");
+        struct vswitch_mac guest = netns_mac(GUEST);
+        struct netns_frame frame;
+
+        bench.vlan = 5;
+        netns_run("bridge vlan add dev w0 vid 5; bridge vlan add dev n0 vid 5 pvid untagged");
+        netns_run("bridge vlan add dev v0 vid 5 pvid untagged");
+        ck_assert_int_eq(bench.software_switch->driver->pin(bench.software_switch, &guest, 5, bench.uplink, NULL), 0);
+        add_ok(&bench, GUEST);
+        ck_assert_int_eq(read_tap(&bench, GUEST), bench.tap);
+
+        netns_send_tagged("w1", GUEST, SENDER, 5, 0x88a8, 1);
+        ck_assert(netns_receive_number(bench.guest_capture, 1, &frame));
+        ck_assert_uint_eq(frame.vlan_protocol, 0);
+        netns_send("n1", GUEST, NEIGHBOUR, 0, 2);
+        ck_assert(netns_receive_number(bench.guest_capture, 2, &frame));
+        ck_assert_uint_eq(frame.vlan_protocol, 0);
+        ck_assert(netns_receive_number(bench.wire_capture, 2, &frame));
+        ck_assert_uint_eq(frame.vlan_protocol, 0x88a8);
+        ck_assert_uint_eq(frame.vlan, 5);
+
+        /* To this bridge an 802.1Q tag is somebody else's. */
+        netns_send("w1", GUEST, SENDER, 5, 3);
+        ck_assert(!netns_receive_number(bench.guest_capture, 3, &frame));
+        bench.software_switch->driver->close(bench.software_switch);
+}
+END_TEST
+
+START_TEST(test_uplink_with_an_ingress_qdisc)
+{
+        struct bench bench = set_up_bench("");
+        struct softswitch *s = bench.software_switch;
+        struct vswitch_error error = { 0 };
+
+        netns_run("tc qdisc add dev w0 ingress");
+        ck_assert_int_eq(s->driver->prepare_uplink(s, bench.uplink, &error), -EBUSY);
+        ck_assert_ptr_nonnull(strstr(error.text, "w0 has an ingress qdisc"));
+        ck_assert_int_eq(add(&bench, GUEST, bench.tap, &error), -EBUSY);
+        ck_assert_int_eq(count_lines("tc filter show dev w0 ingress"), 0);
+        s->driver->close(s);
 }
 END_TEST
 
@@ -394,6 +512,11 @@ START_TEST(test_vlans_that_cannot_be_copied)
         struct bench bench = set_up_bench("vlan_filtering 1");
         struct vswitch_error error = { 0 };
 
+        bench.vlan = 5;
+        ck_assert_int_eq(add(&bench, GUEST, bench.tap, &error), -EINVAL);
+        ck_assert_str_eq(error.text, "frames of v0 are in VLAN 1 and leave uplink w0 untagged, not as was said with "
+                                     "another tag");
+        bench.vlan = 0;
         netns_run("bridge vlan add dev v0 vid 7 pvid untagged");
         ck_assert_int_eq(add(&bench, GUEST, bench.tap, &error), -EINVAL);
         ck_assert_str_eq(error.text, "uplink w0 of bridge br0 is not a member of VLAN 7");
@@ -425,6 +548,7 @@ int main(void)
         netns_test_add(suite, "another tap", test_another_tap);
         netns_test_add(suite, "parts", test_parts_are_seen_and_completed);
         netns_test_add(suite, "qdisc", test_the_place_for_filters_is_made_once_and_stays);
+        netns_test_add(suite, "ingress qdisc", test_uplink_with_an_ingress_qdisc);
         netns_test_add(suite, "foreign filters", test_filters_of_somebody_else_stay);
         netns_test_add(suite, "refused", test_a_refused_rule_leaves_nothing);
         netns_test_add(suite, "later filters", test_later_filters_still_see_what_is_mirrored);
@@ -435,6 +559,9 @@ int main(void)
         netns_test_add(suite, "tagged VLAN", test_access_vlan_that_is_tagged_on_the_uplink);
         netns_test_add(suite, "untagged VLAN", test_untagged_vlan_on_a_filtering_bridge);
         netns_test_add(suite, "VLAN changes", test_vlan_changes_during_a_move);
+        netns_test_add(suite, "priority in a tag", test_priority_of_a_tag_is_kept);
+        netns_test_add(suite, "priority tag", test_tag_that_is_only_a_priority);
+        netns_test_add(suite, "802.1ad", test_provider_bridge);
         netns_test_add(suite, "impossible VLANs", test_vlans_that_cannot_be_copied);
         return netns_test_run(suite);
 }
