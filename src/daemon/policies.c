@@ -64,6 +64,7 @@ struct policy_state {
         struct vlans found;
         bool tap_waits; /* the tap is to be put into found.bridge when that is adopted */
         bool was_pending;
+        bool adopted;          /* something was, since the daemon knows the NIC */
         uint64_t uplink_vlans; /* a fingerprint of what the last notification about the uplink port said */
         int guarded;           /* ifindex of the tap that has our guard; 0: none */
         uint64_t guard_at;     /* not set again before this time */
@@ -164,7 +165,8 @@ void policies_apply_guest(struct manager_nic *nic, const struct guest_nic *guest
                 policy.min_rate = 0;
         }
         set_mistake(nic, state, mistake);
-        if (!state->known || !same_policy(&policy, &nic->port_policy) || guard_rate != state->guard_rate) {
+        if (!state->known || !same_policy(&policy, &nic->port_policy) || guard_rate != state->guard_rate ||
+            state->broken != (mistake[0] != '\0')) {
                 state->refused = 0;
                 nic->tap_stale = true;
                 nic->tables_stale = true;
@@ -357,17 +359,23 @@ static void make_access(struct softswitch_port_vlans *vlans, uint16_t vlan)
         vlans->member[vlan / 64] = vlans->untagged[vlan / 64] = UINT64_C(1) << (vlan % 64);
 }
 
+/* The tap of an announced guest is not made yet. What has its name here now is somebody else's. */
+static int own_tap(const struct manager_nic *nic)
+{
+        return nic->domain->state == FAILOVER_GUEST_EXPECTED ? 0 : nic->tap_ifindex;
+}
+
 static int look_at_vlans(struct manager_nic *nic, struct policy_state *state, struct vswitch_error *error)
 {
         struct softswitch *softswitch = nic->nic_switch->softswitch;
         struct softswitch_port_vlans tap = { 0 }, uplink = { 0 };
         uint16_t wanted = nic->port_policy.vlan;
-        int r = 0;
+        int r = 0, port = own_tap(nic);
 
         if (nic->nic_switch->uplink.ifindex)
                 r = softswitch->driver->read_port_vlans(softswitch, nic->nic_switch->uplink.ifindex, &uplink, error);
-        if (r == 0 && nic->tap_ifindex)
-                r = softswitch->driver->read_port_vlans(softswitch, nic->tap_ifindex, &tap, error);
+        if (r == 0 && port)
+                r = softswitch->driver->read_port_vlans(softswitch, port, &tap, error);
         else if (r == 0 && uplink.filters)
                 make_access(&tap, uplink.pvid > 0 ? uplink.pvid : 1); /* as the bridge is likely to make it */
         if (r < 0)
@@ -377,19 +385,22 @@ static int look_at_vlans(struct manager_nic *nic, struct policy_state *state, st
         state->filters = tap.filters;
         state->tap_pvid = tap.pvid;
         if (tap.filters && wanted > 0 && !state->vlan_trunk && !is_access_port(&tap, wanted)) {
-                state->tap_waits = nic->tap_ifindex != 0;
+                state->tap_waits = port != 0;
                 make_access(&tap, wanted);
         }
         find_vlans(nic, state, &tap, &uplink);
         return 0;
 }
 
-/* Nobody would be disturbed by a VLAN that changes now. A guest that does not let go of its VF does not keep it off. */
-static bool may_adopt(const struct manager_nic *nic)
+/* Nobody would be disturbed by a VLAN that changes now. A guest that does not let go of its VF does not keep it off.
+ * Without a record of other VLANs, none were left. */
+static bool may_adopt(const struct manager_nic *nic, const struct policy_state *state)
 {
         const struct failover_facts *facts = &nic->facts;
 
         if (!nic->claim || manager_now(nic->manager) < facts->unplug_refused_until)
+                return true;
+        if (!state->adopted && !nic->recorded)
                 return true;
         return facts->vectors == FAILOVER_NO && facts->call != FAILOVER_CALL_ATTACH;
 }
@@ -402,8 +413,8 @@ static void remove_old_entries(struct manager_nic *nic)
         struct vswitch_error error = { 0 };
         int r = 0;
 
-        if (nic->tap_ifindex)
-                r = softswitch->driver->unpin(softswitch, &nic->mac, nic->bridge_vlan, nic->tap_ifindex, &error);
+        if (own_tap(nic))
+                r = softswitch->driver->unpin(softswitch, &nic->mac, nic->bridge_vlan, own_tap(nic), &error);
         if (r == 0 && uplink)
                 r = softswitch->driver->unpin(softswitch, &nic->mac, nic->bridge_vlan, uplink, &error);
         if (r == 0 && uplink)
@@ -413,9 +424,10 @@ static void remove_old_entries(struct manager_nic *nic)
                             vswitch_error_text(&error, r));
 }
 
+/* Those under which there are entries. What the VF should be told follows at once: programming it is the core's. */
 static bool same_vlans(const struct manager_nic *nic, const struct vlans *vlans)
 {
-        return nic->bridge_vlan == vlans->bridge && nic->port_vlan == vlans->port && nic->wire_vlan == vlans->wire;
+        return nic->bridge_vlan == vlans->bridge && nic->port_vlan == vlans->port;
 }
 
 static void fail(struct manager_nic *nic, struct policy_state *state, const char *what,
@@ -459,7 +471,7 @@ static void adopt(struct manager_nic *nic, struct policy_state *state)
         }
         nic->bridge_vlan = found.bridge;
         nic->port_vlan = found.port;
-        nic->wire_vlan = found.wire;
+        state->adopted = true;
         nic->recorded = false; /* the record names the VLANs */
         nic->tables_stale = true;
 }
@@ -544,8 +556,8 @@ static void look(struct manager_nic *nic, struct policy_state *state)
 
         nic->tap_stale = false;
         nic->tap_retry_at = 0;
-        state->tap_ifindex = nic->tap_ifindex;
-        state->tap_mtu = read_mtu(nic, nic->tap_ifindex);
+        state->tap_ifindex = own_tap(nic);
+        state->tap_mtu = read_mtu(nic, own_tap(nic));
         state->bridge_mtu = read_mtu(nic, softswitch->driver->ifindex(softswitch));
         r = look_at_vlans(nic, state, &error);
         if (r < 0) {
@@ -553,7 +565,7 @@ static void look(struct manager_nic *nic, struct policy_state *state)
                 return;
         }
         state->looked = true;
-        if (nic->tap_ifindex) {
+        if (own_tap(nic)) {
                 r = look_at_guard(nic, state, &error);
                 if (r < 0) {
                         fail(nic, state, "cannot guard its tap", &error, r);
@@ -568,7 +580,7 @@ static bool can_look(const struct manager_nic *nic, const struct policy_state *s
 {
         if (!state->known || !nic->in_guest || !nic->nic_switch->softswitch)
                 return false;
-        return nic->facts.tap_present || (!nic->tap_ifindex && nic->domain->state == FAILOVER_GUEST_EXPECTED);
+        return nic->facts.tap_present || nic->domain->state == FAILOVER_GUEST_EXPECTED;
 }
 
 /* ---- what keeps it from a VF ---- */
@@ -658,14 +670,18 @@ void policies_collect(struct manager_nic *nic)
         nic->policy_obstacle = FAILOVER_REASON_NONE;
         if (!state)
                 return;
-        if (state->tap_ifindex != nic->tap_ifindex || !state->looked ||
+        if (state->tap_ifindex != own_tap(nic) || !state->looked ||
             (nic->tap_retry_at && manager_now(nic->manager) >= nic->tap_retry_at))
                 nic->tap_stale = true;
         if (nic->tap_stale && can_look(nic, state))
                 look(nic, state);
-        if (is_pending(nic, state) && can_look(nic, state) && may_adopt(nic))
+        if (is_pending(nic, state) && can_look(nic, state) && may_adopt(nic, state))
                 adopt(nic, state);
         pending = is_pending(nic, state);
+        if (state->looked && !pending && nic->wire_vlan != state->found.wire) {
+                nic->wire_vlan = state->found.wire;
+                nic->tables_stale = true;
+        }
         nic->tables_stale |= pending != state->was_pending;
         state->was_pending = pending;
         /* A port that drops untagged frames is in no VLAN in which the NIC could be pinned. */

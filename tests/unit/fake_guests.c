@@ -304,6 +304,28 @@ void fake_guests_set_state(const char *uuid, enum guest_state state, bool outgoi
         post_changed(*guest);
 }
 
+void fake_guests_edit(const char *xml)
+{
+        struct vswitch_error error = { 0 };
+        struct guest *parsed = NULL, *guest, **place;
+
+        if (guest_parse_xml(xml, &parsed, &error) < 0) {
+                fprintf(stderr, "fake_guests_edit: %s\n", error.text);
+                abort();
+        }
+        place = must(slot(parsed->uuid));
+        guest = copy(*place);
+        free(guest->nics);
+        guest->nics = parsed->nics;
+        guest->nics_count = parsed->nics_count;
+        parsed->nics = NULL;
+        parsed->nics_count = 0;
+        guest_free(parsed);
+        guest_free(*place);
+        *place = guest;
+        post_changed(guest);
+}
+
 static void post_off(const char *uuid, const char *name)
 {
         struct guest off = { .name = (char *) name, .state = GUEST_OFF };

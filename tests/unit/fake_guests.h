@@ -40,6 +40,9 @@ void fake_guests_up(void);
 void fake_guests_start(const char *xml, enum guest_state state);
 /* Something has happened to it: `changed` follows. No event by itself, see fake_guests_emit. */
 void fake_guests_set_state(const char *uuid, enum guest_state state, bool outgoing);
+/* Its definition was edited while it runs: NICs and what is said of them are those of the XML, VFs and state stay.
+ * `changed` follows. */
+void fake_guests_edit(const char *xml);
 /* It is gone: lifecycle event `detail` ("stopped/destroyed", "stopped/migrated"), then changed with GUEST_OFF. */
 void fake_guests_end(const char *uuid, const char *detail);
 /* An event and nothing else. `alias` and `detail` may be NULL. */
