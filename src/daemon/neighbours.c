@@ -17,6 +17,10 @@
  * does not wait is a MAC that has moved to the wire: its entries are removed in the batch in which it is seen there,
  * since until then VFs cannot reach it.
  *
+ * Except on a card that gives the PF its own broadcasts back (QEMU's igb): there the bridge learns everybody who sends one
+ * on the uplink, until he sends something else. A MAC that seems to have moved is taken at its word only when it has not
+ * come back for ECHO_HOLDS.
+ *
  * Between passes the daemon is idle, but for a look at the bridge's own address list every HOST_LOOK: a macvlan on the
  * bridge puts its address there, without a notification when that happens in a container's namespace.
  */
@@ -54,6 +58,9 @@
 #define ACTIVITY_LOOK (30 * USEC_PER_SEC)
 #define SHORTAGE_LOOK (60 * USEC_PER_SEC)
 
+#define ECHO_HOLDS (2 * USEC_PER_SEC)
+#define ECHOES_MAX 1024
+
 #define RETRY (5 * USEC_PER_SEC)
 
 /* A PF that left the bridge may be back in a moment (the host's network is being restarted). */
@@ -62,11 +69,19 @@
 /* A MAC that was seen behind a NIC's tap counts for so long after it sent last. */
 #define BEHIND_COUNTS (3600 * USEC_PER_SEC)
 
+/* A MAC that was behind the switch, and has been seen on an uplink that reflects. */
+struct echo {
+        struct vswitch_mac mac;
+        uint64_t until;
+};
+
 /* One switch. */
 struct neighbours {
         struct fdb_table *table;
         bool stale; /* read everything again */
         uint64_t read_at, host_read_at;
+        struct echo *echoes;
+        size_t echoes_count;
 };
 
 /* One PF beneath one or more switches. */
@@ -97,7 +112,6 @@ struct neighbourhood {
 
 /* What a pass collects for one PF. */
 struct collection {
-        const struct neighbourhood *neighbourhood;
         struct manager *manager;
         const struct neighbour_pf *pf;
         const struct manager_switch *nic_switch; /* whose table is being read */
@@ -321,6 +335,7 @@ void neighbours_free(struct manager_switch *nic_switch)
         if (!nic_switch->neighbours)
                 return;
         fdb_table_free(nic_switch->neighbours->table);
+        free(nic_switch->neighbours->echoes);
         free(nic_switch->neighbours);
         nic_switch->neighbours = NULL;
         for (size_t i = 0; i < manager->switches_count; i++)
@@ -382,18 +397,67 @@ static void on_link(struct manager *manager, const struct nlmsghdr *header)
         }
 }
 
+static bool reflects(const struct manager_switch *nic_switch)
+{
+        for (size_t i = 0; i < nic_switch->pfs_count; i++)
+                if (nic_switch->pfs[i].reflects)
+                        return true;
+        return false;
+}
+
+/* Remembers the MAC as one that may be back in a moment. False when it has moved, as far as anybody can tell. */
+static bool hold_echo(struct manager_switch *nic_switch, const struct vswitch_mac *mac)
+{
+        struct neighbours *neighbours = nic_switch->neighbours;
+        struct echo *echoes;
+        size_t i = 0;
+
+        if (!reflects(nic_switch) || neighbours->echoes_count >= ECHOES_MAX)
+                return false;
+        while (i < neighbours->echoes_count && !vswitch_mac_equal(&neighbours->echoes[i].mac, mac))
+                i++;
+        if (i == neighbours->echoes_count) {
+                echoes = reallocarray(neighbours->echoes, neighbours->echoes_count + 1, sizeof(*echoes));
+                if (!echoes)
+                        return false;
+                neighbours->echoes = echoes;
+                neighbours->echoes_count++;
+        }
+        neighbours->echoes[i] = (struct echo){ *mac, manager_now(nic_switch->manager) + ECHO_HOLDS };
+        return true;
+}
+
+/* Drops those that are over. Returns when the next one will be. */
+static uint64_t expire_echoes(struct neighbours *neighbours, uint64_t now)
+{
+        uint64_t next = FAILOVER_NEVER;
+
+        for (size_t i = 0; i < neighbours->echoes_count; i++) {
+                struct echo *echo = &neighbours->echoes[i];
+
+                if (echo->until > now && fdb_table_is_on_uplink(neighbours->table, &echo->mac)) {
+                        next = earlier(next, echo->until);
+                        continue;
+                }
+                *echo = neighbours->echoes[--neighbours->echoes_count];
+                i--;
+        }
+        return next;
+}
+
 static void on_table(struct manager_switch *nic_switch, const struct nlmsghdr *header)
 {
         struct manager *manager = nic_switch->manager;
         struct vswitch_mac mac;
         int change = fdb_table_notify(nic_switch->neighbours->table, header, manager_now(manager), &mac);
 
-        if (change < 0 ||
-            (change == FDB_TABLE_MOVED_TO_UPLINK && mac_list_add(&manager->neighbourhood->moved, &mac) < 0))
+        bool moved = change == FDB_TABLE_MOVED_TO_UPLINK && !hold_echo(nic_switch, &mac);
+
+        if (change < 0 || (moved && mac_list_add(&manager->neighbourhood->moved, &mac) < 0))
                 nic_switch->neighbours->stale = true;
         if (change != FDB_TABLE_SAME)
                 mark(manager);
-        if (change == FDB_TABLE_MOVED_TO_UPLINK)
+        if (moved)
                 manager_schedule(manager);
 }
 
@@ -520,8 +584,7 @@ static bool is_pfs_own(const struct manager_switch *nic_switch, const struct vsw
 /* May the MAC be in a PF's list, as one of ours? */
 static bool is_listable(const struct collection *collection, const struct vswitch_mac *mac)
 {
-        return !vswitch_mac_is_multicast(mac) && !vswitch_mac_is_zero(mac) &&
-               !is_pfs_own(collection->nic_switch, mac) && !is_on_any_uplink(collection, mac);
+        return !vswitch_mac_is_multicast(mac) && !vswitch_mac_is_zero(mac) && !is_pfs_own(collection->nic_switch, mac);
 }
 
 static int collect_entry(const struct fdb_table_entry *entry, const struct fdb_table_port *port, void *userdata)
@@ -534,11 +597,23 @@ static int collect_entry(const struct fdb_table_entry *entry, const struct fdb_t
         };
         struct collection *collection = userdata;
 
-        if (port->is_uplink || !is_listable(collection, &entry->mac) ||
+        if (port->is_uplink || !is_listable(collection, &entry->mac) || is_on_any_uplink(collection, &entry->mac) ||
             (entry->kind == FDB_LOCAL && !fdb_table_is_host(collection->nic_switch->neighbours->table, entry)))
                 return 0;
         add_candidate(collection, &entry->mac, classes[entry->kind], entry->ifindex, entry->active);
         return collection->result;
+}
+
+/* What is listed stays for the moment; nothing is listed for an echo. */
+static void collect_echoes(struct collection *collection, const struct neighbours *neighbours)
+{
+        const struct uplink_list *list = collection->pf->list;
+
+        for (size_t i = 0; i < neighbours->echoes_count; i++)
+                for (size_t j = 0; j < list->noted_count; j++)
+                        if (vswitch_mac_equal(&list->noted[j].mac, &neighbours->echoes[i].mac))
+                                add_candidate(collection, &list->noted[j].mac, UPLINK_PLAN_LEARNED, list->noted[j].port,
+                                              neighbours->echoes[i].until);
 }
 
 static void collect_switch(struct collection *collection, const struct manager_switch *nic_switch)
@@ -549,6 +624,8 @@ static void collect_switch(struct collection *collection, const struct manager_s
 
         collection->nic_switch = nic_switch;
         (void) fdb_table_for_each(table, collect_entry, collection);
+        collect_echoes(collection, nic_switch->neighbours);
+        /* Whatever the bridge has learned of them: these are here. */
         host = fdb_table_host_macs(table, &count);
         for (size_t i = 0; i < count; i++)
                 if (is_listable(collection, &host[i]))
@@ -596,7 +673,7 @@ static void collection_release(struct collection *collection)
 
 static int collect(struct manager *manager, const struct neighbour_pf *pf, struct collection *ret)
 {
-        *ret = (struct collection){ .neighbourhood = manager->neighbourhood, .manager = manager, .pf = pf };
+        *ret = (struct collection){ .manager = manager, .pf = pf };
         collect_nics(ret);
         for (size_t i = 0; ret->result == 0 && i < manager->switches_count; i++) {
                 struct manager_switch *nic_switch = &manager->switches[i];
@@ -810,7 +887,7 @@ static uint64_t bring_table_up_to_date(struct manager_switch *nic_switch)
                 if (fdb_table_read_host(neighbours->table, netlink, &changed, NULL) < 0)
                         neighbours->stale = true;
         }
-        return fdb_table_expire(neighbours->table, now);
+        return earlier(fdb_table_expire(neighbours->table, now), expire_echoes(neighbours, now));
 }
 
 static void pass(struct manager *manager)

@@ -120,11 +120,18 @@ START_TEST(an_address_that_the_bridge_was_given_is_listed)
 }
 END_TEST
 
+/* The modelled card is as QEMU's igb unless it is told otherwise: it reflects. */
+static void begin_with_a_card_that_does_not_reflect(void)
+{
+        emulated = false;
+        begin();
+}
+
 START_TEST(a_mac_that_moves_to_the_wire_leaves_the_list)
 {
         unsigned writes;
 
-        begin();
+        begin_with_a_card_that_does_not_reflect();
         speak("c1", CONTAINER);
         expect_listed(CONTAINER);
         catch_up();
@@ -135,6 +142,30 @@ START_TEST(a_mac_that_moves_to_the_wire_leaves_the_list)
         ck_assert_ptr_null(strstr(note(), CONTAINER));
         speak("c1", CONTAINER);
         expect_listed(CONTAINER);
+        stage_end();
+}
+END_TEST
+
+START_TEST(an_echo_of_a_broadcast_is_no_move)
+{
+        unsigned writes;
+
+        begin();
+        speak("c1", CONTAINER);
+        expect_listed(CONTAINER);
+        catch_up();
+        writes = pf->writes;
+        for (int i = 0; i < 10; i++) {
+                speak("wire", CONTAINER);
+                sd_event_run(loop, 20 * USEC_PER_MSEC);
+                speak("c1", CONTAINER);
+                sd_event_run(loop, 20 * USEC_PER_MSEC);
+        }
+        ck_assert_uint_eq(pf->writes, writes);
+        ck_assert(is_listed(CONTAINER));
+        /* It does not come back. */
+        speak("wire", CONTAINER);
+        expect_not_listed(CONTAINER);
         stage_end();
 }
 END_TEST
@@ -553,6 +584,7 @@ int main(void)
         ADD(whatever_is_behind_the_bridge_is_listed);
         ADD(an_address_that_the_bridge_was_given_is_listed);
         ADD(a_mac_that_moves_to_the_wire_leaves_the_list);
+        ADD(an_echo_of_a_broadcast_is_no_move);
         ADD(a_quiet_guest_stays_reachable_until_its_port_goes);
         ADD(a_quiet_guest_that_speaks_on_the_wire_has_moved);
         ADD(a_restart_with_nothing_to_do_writes_nothing);
