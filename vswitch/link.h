@@ -26,9 +26,10 @@ struct vswitch_link {
         bool carrier;              /* IFLA_CARRIER, which changes at once; operstate can lag by 0.9 s */
         uint64_t received_packets; /* IFLA_STATS64; on a tap these are the frames that the guest sent */
 
-        int lower;     /* IFLA_LINK: what a VLAN device stands on (a veth's is its peer); 0 when there is none, or
-                                 * when it is in another network namespace */
-        uint16_t vlan; /* of a VLAN device (kind "vlan") */
+        /* IFLA_LINK: what a VLAN device stands on (a veth's is its peer). 0 when there is none, or when it is in another
+         * network namespace. */
+        int lower;
+        uint16_t vlan;          /* of a VLAN device (kind "vlan") */
         uint16_t vlan_protocol; /* ... in host order: 0x8100 or 0x88a8 */
         uint8_t bond_mode;      /* of a bond: BOND_MODE_... of linux/if_bonding.h */
         int bond_active;        /* ... and its active member, 0 while it has none or knows no such thing */

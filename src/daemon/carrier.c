@@ -108,7 +108,5 @@ int carrier_new(struct manager *manager, struct vswitch_error *error)
 
         if (r >= 0)
                 r = sd_event_source_set_enabled(manager->carrier_source, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_source_set_priority(manager->carrier_source, SD_EVENT_PRIORITY_IMPORTANT);
         return r < 0 ? vswitch_error_set(error, r, "cannot set up the event loop: %s", strerror(-r)) : 0;
 }

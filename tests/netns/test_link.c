@@ -4,9 +4,14 @@
 #include "vswitch/link.h"
 
 #include <errno.h>
+#include <linux/if_bridge.h>
 #include <linux/rtnetlink.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 START_TEST(test_get)
 {
@@ -167,6 +172,84 @@ START_TEST(test_port_messages_are_told_from_device_messages)
 }
 END_TEST
 
+static struct vswitch_link get(const char *name)
+{
+        struct vswitch_error error = { 0 };
+        struct vswitch_link link = { 0 };
+
+        ck_assert_msg(vswitch_link_get_by_name(netns_netlink, name, &link, &error) == 0, "%s", error.text);
+        return link;
+}
+
+START_TEST(test_state_of_a_bridges_port)
+{
+        netns_run("ip link add br0 type bridge stp_state 1; ip link set br0 up");
+        netns_add_veth("v0", "v1", NULL);
+        ck_assert_int_eq(get("v0").lower, netns_ifindex("v1"));
+        netns_run("ip link set v0 master br0");
+        ck_assert_uint_eq(get("v0").port_state, BR_STATE_LISTENING);
+        netns_run("ip link set v1 down");
+        ck_assert_uint_eq(get("v0").port_state, BR_STATE_DISABLED);
+        netns_run("ip link set br0 type bridge stp_state 0; ip link set v1 up");
+        ck_assert_uint_eq(get("v0").port_state, BR_STATE_FORWARDING);
+}
+END_TEST
+
+/* Its number means another device here. */
+START_TEST(test_lower_device_in_another_namespace)
+{
+        int child;
+
+        netns_run("ip link add v0 type veth peer name v1");
+        ck_assert_int_eq(get("v0").lower, netns_ifindex("v1"));
+        child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+                unshare(CLONE_NEWNET);
+                pause();
+                _exit(0);
+        }
+        netns_run("for i in $(seq 100); do [ $(readlink /proc/%d/ns/net) != $(readlink /proc/self/ns/net) ] && break; "
+                  "sleep "
+                  "0.05; done; ip link set v1 netns %d",
+                  child, child);
+        ck_assert_int_eq(get("v0").lower, 0);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+}
+END_TEST
+
+START_TEST(test_vlan_device)
+{
+        netns_run("ip link add v0 type veth peer name v1; ip link add link v0 name a type vlan id 20; ip link add link "
+                  "v0 "
+                  "name b type vlan id 4094 protocol 802.1ad");
+        ck_assert_str_eq(get("a").kind, "vlan");
+        ck_assert_int_eq(get("a").lower, netns_ifindex("v0"));
+        ck_assert_uint_eq(get("a").vlan, 20);
+        ck_assert_uint_eq(get("a").vlan_protocol, 0x8100);
+        ck_assert_uint_eq(get("b").vlan, 4094);
+        ck_assert_uint_eq(get("b").vlan_protocol, 0x88a8);
+}
+END_TEST
+
+START_TEST(test_bond)
+{
+        netns_run("ip link add lag0 type bond mode active-backup miimon 100; ip link add lag1 type bond mode 802.3ad; "
+                  "for i "
+                  "in a b; do ip link add $i type veth peer name p$i; ip link set p$i up; ip link set $i master lag0; "
+                  "done; "
+                  "ip link set lag0 up; ip link set lag0 type bond active_slave b");
+        ck_assert_uint_eq(get("lag0").bond_mode, VSWITCH_LINK_BOND_ACTIVE_BACKUP);
+        ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("b"));
+        ck_assert_int_eq(get("a").master, netns_ifindex("lag0"));
+        netns_run("ip link set lag0 type bond active_slave a");
+        ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("a"));
+        ck_assert_uint_eq(get("lag1").bond_mode, 4);
+        ck_assert_int_eq(get("lag1").bond_active, 0);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("link");
@@ -177,5 +260,12 @@ int main(void)
         netns_test_add(suite, "changes", test_changes);
         netns_test_add(suite, "received packets", test_received_packets_are_what_came_in);
         netns_test_add(suite, "port messages", test_port_messages_are_told_from_device_messages);
+        netns_test_add(suite, "port state", test_state_of_a_bridges_port);
+        netns_test_add(suite, "lower elsewhere", test_lower_device_in_another_namespace);
+        if (netns_test_kernel_has("VLAN devices",
+                                  "ip link add v0 type veth && ip link add link v0 name a type vlan id 20"))
+                netns_test_add(suite, "VLAN device", test_vlan_device);
+        if (netns_test_kernel_has("bonds", "ip link add lag0 type bond"))
+                netns_test_add(suite, "bond", test_bond);
         return netns_test_run(suite);
 }

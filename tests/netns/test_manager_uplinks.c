@@ -105,6 +105,11 @@ static bool has_active(void)
         return manager->switches[0].pf && manager->switches[0].pf->ifindex == active_member;
 }
 
+static bool has_no_active(void)
+{
+        return manager->switches[0].pf == NULL && manager->switches[0].obstacle == FAILOVER_REASON_UPLINK_DOWN;
+}
+
 static void run_until_active(const struct modelled_pf *model)
 {
         active_member = model->pf.ifindex;
@@ -402,7 +407,7 @@ START_TEST(bursts_end_and_a_flood_of_taps_does_not_keep_them_fast)
         ck_assert_uint_eq(fast_until, until);
         while (manager_now(manager) < fast_until) {
                 netns_run("ip link set t0 up; ip link set t0 down");
-                sd_event_run(loop, USEC_PER_MSEC);
+                settle();
         }
         ck_assert_uint_eq(manager->carrier_fast_until, fast_until);
         ck_assert_uint_gt(manager->carrier_until, until);
@@ -491,7 +496,7 @@ START_TEST(a_bond_follows_its_members_carrier)
         RUN_UNTIL(is_withdrawn);
         ck_assert(fake_guests_unplug(UUID, "ua-vf-net0"));
         run_until_synthetic_for(FAILOVER_REASON_UPLINK_DOWN);
-        ck_assert_ptr_null(manager->switches[0].pf);
+        RUN_UNTIL(has_no_active);
         ck_assert(modelled_pf_has_filter(pf, &mac));
         ck_assert(modelled_pf_has_filter(second, &mac));
         stage_end();
