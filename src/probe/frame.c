@@ -15,9 +15,10 @@
 #include <net/ethernet.h>
 #include <string.h>
 
-#define MAGIC        0x76737062u /* "vspb" */
-#define OPTION_NONCE 14
-#define UNIT         8 /* of an option's length */
+#define MAGIC          0x76737062u /* "vspb" */
+#define ADDRESSES_SIZE ((size_t) 2 * ETH_ALEN)
+#define OPTION_NONCE   14
+#define UNIT           8 /* of an option's length */
 
 struct identity {
         uint32_t run, flight, sequence;
@@ -51,9 +52,9 @@ struct vswitch_mac probe_mac(uint32_t run, unsigned number)
         return mac_of(PROBE_MAC_PREFIX, (uint16_t) (run + number));
 }
 
-struct vswitch_mac probe_multicast_mac(uint32_t run)
+struct vswitch_mac probe_multicast_mac(uint32_t run, unsigned number)
 {
-        return mac_of(PROBE_MAC_PREFIX | 0x01000000u, (uint16_t) run);
+        return mac_of(PROBE_MAC_PREFIX | 0x01000000u, (uint16_t) (run + number));
 }
 
 struct vswitch_mac probe_neighbour_mac(uint32_t run, unsigned number)
@@ -159,33 +160,48 @@ size_t probe_frame_build(const struct probe_frame *frame, uint8_t buffer[static 
 
         if (frame->vlan == 0)
                 return size;
-        memmove(buffer + sizeof(tag) + 2 * ETH_ALEN, buffer + 2 * ETH_ALEN, size - 2 * ETH_ALEN);
-        memcpy(buffer + 2 * ETH_ALEN, tag, sizeof(tag));
+        memmove(buffer + ADDRESSES_SIZE + sizeof(tag), buffer + ADDRESSES_SIZE, size - ADDRESSES_SIZE);
+        memcpy(buffer + ADDRESSES_SIZE, tag, sizeof(tag));
         return size + sizeof(tag);
+}
+
+static bool parse_plain(const uint8_t *data, size_t size, struct identity *ret)
+{
+        struct plain p;
+
+        if (size < sizeof(p))
+                return false;
+        memcpy(&p, data, sizeof(p));
+        *ret = p.identity;
+        return p.ethernet.ether_type == htons(PROBE_ETHERTYPE) && p.magic == htonl(MAGIC);
+}
+
+static bool parse_solicitation(const uint8_t *data, size_t size, struct identity *ret)
+{
+        struct solicitation s;
+
+        if (size < sizeof(s))
+                return false;
+        memcpy(&s, data, sizeof(s));
+        *ret = s.identity;
+        return s.ethernet.ether_type == htons(ETHERTYPE_IPV6) && s.body.nd_ns_type == ND_NEIGHBOR_SOLICIT &&
+               s.option_type == OPTION_NONCE;
 }
 
 int probe_frame_parse(const uint8_t *data, size_t size, struct probe_frame *ret)
 {
-        struct probe_frame frame = { 0 };
         struct identity identity;
-        struct plain p;
-        struct solicitation s;
+        bool is_solicitation = parse_solicitation(data, size, &identity);
 
-        if (size >= sizeof(s) && memcpy(&s, data, sizeof(s)) && s.ethernet.ether_type == htons(ETHERTYPE_IPV6) &&
-            s.body.nd_ns_type == ND_NEIGHBOR_SOLICIT && s.option_type == OPTION_NONCE) {
-                frame.is_neighbour_solicitation = true;
-                identity = s.identity;
-        } else if (size >= sizeof(p) && memcpy(&p, data, sizeof(p)) &&
-                   p.ethernet.ether_type == htons(PROBE_ETHERTYPE) && p.magic == htonl(MAGIC)) {
-                identity = p.identity;
-        } else {
+        if (!is_solicitation && !parse_plain(data, size, &identity))
                 return -EBADMSG;
-        }
-        memcpy(frame.destination.bytes, data, ETH_ALEN);
-        memcpy(frame.source.bytes, data + ETH_ALEN, ETH_ALEN);
-        frame.run = ntohl(identity.run);
-        frame.flight = ntohl(identity.flight);
-        frame.sequence = ntohl(identity.sequence);
-        *ret = frame;
+        *ret = (struct probe_frame){
+                .is_neighbour_solicitation = is_solicitation,
+                .run = ntohl(identity.run),
+                .flight = ntohl(identity.flight),
+                .sequence = ntohl(identity.sequence),
+        };
+        memcpy(ret->destination.bytes, data, ETH_ALEN);
+        memcpy(ret->source.bytes, data + ETH_ALEN, ETH_ALEN);
         return 0;
 }

@@ -22,7 +22,7 @@
  * last one does no harm. */
 struct vswitch_mac probe_mac(uint32_t run, unsigned number);
 /* A group of ours, and the one of IPv6 for neighbour solicitations for probe_mac(run, number)'s address. */
-struct vswitch_mac probe_multicast_mac(uint32_t run);
+struct vswitch_mac probe_multicast_mac(uint32_t run, unsigned number);
 struct vswitch_mac probe_neighbour_mac(uint32_t run, unsigned number);
 bool probe_mac_is_ours(const struct vswitch_mac *mac);
 

@@ -36,7 +36,7 @@ static int find_vf(struct pf *pf, const char *address, struct pf_vf *ret, struct
 
 static int check_unused(const struct named_source *named, const struct pf_vf *vf, struct vswitch_error *error)
 {
-        struct vswitch_link link;
+        struct vswitch_link link = { 0 };
         bool is_open = false;
         int r = pf_vf_is_open(vf->address, &is_open, error);
 
@@ -69,7 +69,7 @@ static int named_take(struct vf_source *source, struct pf *pf, unsigned count, c
         if (!addresses)
                 return -ENOMEM;
         for (char *address = strtok_r(addresses, ",", &rest); address; address = strtok_r(NULL, ",", &rest)) {
-                struct pf_vf vf;
+                struct pf_vf vf = { 0 };
                 int r = find_vf(pf, address, &vf, error);
 
                 if (r == 0)
