@@ -104,6 +104,8 @@ struct failover_facts {
         uint64_t attached_since;
         enum failover_known vectors; /* the guest's VF driver is up */
         uint64_t vectors_since;      /* since when `vectors` has its present value */
+        uint64_t on_vf_since;        /* since when the tables send its frames to the VF alone; see failover_settle() */
+        bool probed;                 /* one vector: the guest's driver has looked at the VF and read its MAC */
         bool sends_on_tap;           /* after the vectors appeared the guest's own frames still come out of the tap */
 
         enum failover_call call;

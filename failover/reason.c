@@ -30,8 +30,9 @@ static const struct {
                                        "wait: the VF is taken away too" },
         [FAILOVER_REASON_DUPLICATE_MAC] = { "duplicate-mac", "another NIC on this switch has the same MAC",
                                             "give one of them another MAC" },
-        [FAILOVER_REASON_MTU_MISMATCH] = { "mtu-mismatch", "the NIC's MTU is larger than the uplink's",
-                                           "raise the uplink's MTU or lower the NIC's" },
+        [FAILOVER_REASON_MTU_MISMATCH] = { "mtu-mismatch",
+                                           "the NIC's MTU is larger than that of its bridge, uplink or card",
+                                           "raise theirs, or lower the NIC's" },
 
         [FAILOVER_REASON_LINK_DOWN] = { "link-down", "the NIC's link is set down in the guest's XML",
                                         "virsh domif-setlink DOMAIN INTERFACE up" },
@@ -139,6 +140,10 @@ static const struct {
                                                     "the guest has the VF up but still sends through its virtio NIC",
                                                     "check net_failover in the guest and that nothing there renames or "
                                                     "enslaves the VF" },
+        [FAILOVER_REASON_VF_WITHOUT_MAC] = { "vf-without-mac",
+                                             "the guest has the VF up, but the VF does not have the NIC's MAC",
+                                             "the VF is given to the guest again; if it comes back, look for a program "
+                                             "that changes the MACs of VFs" },
         [FAILOVER_REASON_UNPLUG_REFUSED] = { "unplug-refused", "the guest does not let go of the VF",
                                              "check PCI hot-plug in the guest (pciehp); rebooting it helps" },
         [FAILOVER_REASON_RESTORE_FAILED] = { "restore-failed", "the VF could not be given its old settings back",

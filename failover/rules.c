@@ -68,6 +68,9 @@ static struct failover_tables tables_synthetic(const struct view *view)
 
 static struct failover_tables tables_on_vf(const struct view *view)
 {
+        /* The VF of a card by which nothing comes any more: what comes is for the tap. */
+        if (view->facts->obstacle == FAILOVER_REASON_UPLINK_NOT_ACTIVE)
+                return tables_synthetic(view);
         return (struct failover_tables){ .vf_filter = true, .multicast_router = true, .pin = FAILOVER_PIN_UPLINK };
 }
 
@@ -80,7 +83,8 @@ static struct failover_tables tables_offering(const struct view *view)
                 .uplink_filter = true,
                 .copy_rule = view->facts->tap_present,
                 .multicast_router = true,
-                .pin = FAILOVER_PIN_UPLINK,
+                /* A port without carrier forwards nothing, so no copy would be made there. */
+                .pin = view->facts->uplink_up || !view->facts->tap_present ? FAILOVER_PIN_UPLINK : FAILOVER_PIN_TAP,
         };
 }
 
@@ -91,7 +95,11 @@ static struct failover_tables tables_withdrawing(const struct view *view)
 {
         struct failover_tables tables = tables_offering(view);
 
-        tables.uplink_filter = view->facts->steering == FAILOVER_STEERING_BOTH;
+        /* The VF of a card by which nothing comes any more has nothing to share. */
+        if (view->facts->obstacle == FAILOVER_REASON_UPLINK_NOT_ACTIVE)
+                return tables_synthetic(view);
+        /* A guest that sends by its standby listens there too. */
+        tables.uplink_filter = view->facts->steering == FAILOVER_STEERING_BOTH || view->facts->sends_on_tap;
         return tables;
 }
 
@@ -138,7 +146,7 @@ static void step_give_back(const struct view *view, struct failover_decision *de
 {
         if (!view_has_claim(view) || view->facts->attached != FAILOVER_NO)
                 return;
-        if (!view->facts->touched)
+        if (!view->facts->touched && view->facts->vf_filter != FAILOVER_YES)
                 decision_step(view, decision, FAILOVER_DROP_CLAIM);
         else if (view->facts->failure == FAILOVER_REASON_RESTORE_FAILED && view->now < view->facts->back_off_until)
                 decision_wait_until(decision, view->facts->back_off_until);
@@ -212,11 +220,19 @@ static bool when_vf_gone(const struct view *view)
         return view->facts->vf_gone && view_has_claim(view);
 }
 
+/* A new VF at the same address is another VF: nothing is claimed before QEMU has let go of the old one. */
 static void then_vf_gone(const struct view *view, struct failover_decision *decision)
 {
-        if (view_runs_here(view))
+        if (view_runs_here(view) || view->facts->guest == FAILOVER_GUEST_LOADED)
                 decision->tables = tables_synthetic(view);
-        decision_step(view, decision, FAILOVER_DROP_CLAIM);
+        if (view->facts->attached == FAILOVER_NO)
+                decision_step(view, decision, FAILOVER_DROP_CLAIM);
+        else if (!view_runs_here(view))
+                return;
+        else if (view->now < view->facts->unplug_refused_until)
+                decision_wait_until(decision, view->facts->unplug_refused_until);
+        else if (view->facts->attached == FAILOVER_YES && !view->facts->outgoing)
+                step_ask_to_unplug(view, decision);
 }
 
 static bool when_absent(const struct view *view)
@@ -248,7 +264,8 @@ static bool when_loaded(const struct view *view)
 
 static void then_loaded(const struct view *view, struct failover_decision *decision)
 {
-        bool brings_vf = view_has_claim(view) && view->facts->attached == FAILOVER_YES;
+        /* Not heard yet: it was announced with one. */
+        bool brings_vf = view_has_claim(view) && view->facts->attached != FAILOVER_NO;
 
         decision->tables = brings_vf ? tables_offering(view) : tables_synthetic(view);
         decision->reason = FAILOVER_REASON_GUEST_ARRIVING;
@@ -278,7 +295,7 @@ static void then_not_ours(const struct view *view, struct failover_decision *dec
 
 static bool when_attachment_unknown(const struct view *view)
 {
-        return view_has_claim(view) &&
+        return view_has_claim(view) && view->facts->uplink_present &&
                (view->facts->attached == FAILOVER_UNKNOWN ||
                 (view->facts->attached == FAILOVER_YES && view->facts->vectors == FAILOVER_UNKNOWN));
 }
@@ -293,6 +310,27 @@ static void then_attachment_unknown(const struct view *view, struct failover_dec
 static bool has_vf(const struct view *view)
 {
         return view_has_claim(view) && view->facts->attached == FAILOVER_YES;
+}
+
+/* The guest drives the VF, and the VF does not have its MAC: somebody took it away, or the guest was faster than we.
+ * Either net_failover did not take the VF, then the guest listens to its standby; or it did, then it hears nothing until
+ * it lets go. The MAC cannot be set now, so the guest has to let go and gets the VF again. */
+static bool when_without_mac(const struct view *view)
+{
+        return has_vf(view) && view_vectors_seen(view) && view->facts->vf_filter == FAILOVER_NO;
+}
+
+static void then_without_mac(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_synthetic(view);
+        decision->reason = FAILOVER_REASON_VF_WITHOUT_MAC;
+        decision->watch_vectors = true;
+        if (view->facts->outgoing || view->facts->guest != FAILOVER_GUEST_RUNNING)
+                return;
+        if (view->now < view->facts->unplug_refused_until)
+                decision_wait_until(decision, view->facts->unplug_refused_until);
+        else
+                step_ask_to_unplug(view, decision);
 }
 
 static bool when_leaving_asked(const struct view *view)
@@ -327,18 +365,31 @@ static bool must_let_go(const struct view *view)
                view->facts->guest == FAILOVER_GUEST_RUNNING && view->now >= view->facts->unplug_refused_until;
 }
 
+static uint64_t latest(uint64_t a, uint64_t b)
+{
+        return a > b ? a : b;
+}
+
 static bool when_on_vf(const struct view *view)
 {
         return has_vf(view) && view_vectors_seen(view) && !must_let_go(view) &&
                (view->wants_vf || view->facts->outgoing || view->facts->guest == FAILOVER_GUEST_PAUSED ||
-                view->now < view->facts->unplug_refused_until);
+                (view->now < view->facts->unplug_refused_until && !view->facts->sends_on_tap));
 }
 
 static void then_on_vf(const struct view *view, struct failover_decision *decision)
 {
-        uint64_t confirmed = view->facts->vectors_since + view->policy->confirm_window;
+        uint64_t since =
+                view->facts->on_vf_since ? latest(view->facts->on_vf_since, view->facts->guest_since) : view->now;
+        uint64_t confirmed = since + view->policy->confirm_window;
 
         decision->tables = tables_on_vf(view);
+        /* Without an offer before it (a VF that came back in the middle of a migration), the pin turns under a copy. */
+        if (decision->tables.pin == FAILOVER_PIN_UPLINK && view->facts->pin == FAILOVER_PIN_TAP)
+                decision->tables.copy_rule = view->facts->tap_present;
+        /* A port without carrier forwards nothing: nothing is turned to it. */
+        if (!view->facts->uplink_up && view->facts->pin == FAILOVER_PIN_TAP)
+                decision->tables.pin = FAILOVER_PIN_TAP;
         decision->reason = FAILOVER_REASON_NONE;
         if (!view->wants_vf && view->now < view->facts->unplug_refused_until) {
                 decision->reason = FAILOVER_REASON_UNPLUG_REFUSED;
@@ -346,12 +397,10 @@ static void then_on_vf(const struct view *view, struct failover_decision *decisi
         }
         if (view->facts->settable_in_use || view->now < view->facts->unplug_refused_until)
                 step_program(view, decision);
-        if (view->facts->outgoing || !view->wants_vf || view->now >= confirmed)
+        if (view->facts->outgoing || view->now >= confirmed)
                 return;
         decision->watch_tap = true;
         decision_wait_until(decision, confirmed);
-        if (view->facts->sends_on_tap)
-                decision->give_up = FAILOVER_REASON_GUEST_DOES_NOT_USE_VF;
 }
 
 static bool when_withdrawing(const struct view *view)
@@ -365,12 +414,12 @@ static void then_withdrawing(const struct view *view, struct failover_decision *
         decision->watch_vectors = true;
         if (view->wants_vf)
                 decision->reason = FAILOVER_REASON_MOVING;
-        step_ask_to_unplug(view, decision);
-}
-
-static uint64_t latest(uint64_t a, uint64_t b)
-{
-        return a > b ? a : b;
+        if (view->facts->sends_on_tap && view->now >= view->facts->back_off_until)
+                decision->give_up = FAILOVER_REASON_GUEST_DOES_NOT_USE_VF;
+        else if (view->now < view->facts->unplug_refused_until)
+                decision_wait_until(decision, view->facts->unplug_refused_until);
+        else
+                step_ask_to_unplug(view, decision);
 }
 
 static bool when_offering(const struct view *view)
@@ -468,7 +517,7 @@ static void then_ready_to_attach(const struct view *view, struct failover_decisi
 static bool when_claiming(const struct view *view)
 {
         return view->wants_vf && view->facts->guest == FAILOVER_GUEST_RUNNING && !view->facts->outgoing &&
-               !view_has_claim(view);
+               !view_has_claim(view) && view->facts->attached == FAILOVER_NO;
 }
 
 static void then_claiming(const struct view *view, struct failover_decision *decision)
@@ -503,7 +552,7 @@ static const struct rule {
         { "unknown-guest-lost-its-vf", when_unknown_and_vf_gone, FAILOVER_SITUATION_OFFERING, false,
           then_unknown_and_vf_gone },
         { "unknown-guest", when_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_unknown },
-        { "vf-gone", when_vf_gone, FAILOVER_SITUATION_RETURNING, false, then_vf_gone },
+        { "vf-gone", when_vf_gone, FAILOVER_SITUATION_WITHDRAWN, false, then_vf_gone },
         { "lease-waits", when_lease_waits, FAILOVER_SITUATION_EXPECTED, false, then_lease_waits },
         { "absent", when_absent, FAILOVER_SITUATION_ABSENT, false, then_absent },
         { "incoming", when_incoming, FAILOVER_SITUATION_EXPECTED, false, then_incoming },
@@ -511,6 +560,7 @@ static const struct rule {
         { "handed-over", when_handed_over, FAILOVER_SITUATION_HANDED_OVER, false, then_handed_over },
         { "somebody-elses-vf", when_not_ours, FAILOVER_SITUATION_UNMANAGED, true, then_not_ours },
         { "attachment-unknown", when_attachment_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_attachment_unknown },
+        { "vf-without-mac", when_without_mac, FAILOVER_SITUATION_WITHDRAWING, false, then_without_mac },
         { "leaving-asked", when_leaving_asked, FAILOVER_SITUATION_WITHDRAWING, false, then_leaving_asked },
         { "leaving-gone", when_leaving_gone, FAILOVER_SITUATION_WITHDRAWN, false, then_leaving_gone },
         { "on-vf", when_on_vf, FAILOVER_SITUATION_ON_VF, false, then_on_vf },
@@ -554,6 +604,9 @@ static enum failover_reason find_reason(const struct failover_facts *facts, cons
         if (facts->claim != FAILOVER_CLAIM_NONE && facts->standby == FAILOVER_NO && facts->vectors == FAILOVER_NO &&
             facts->steering != FAILOVER_STEERING_BOTH && facts->steering != FAILOVER_STEERING_PF_WINS)
                 return FAILOVER_REASON_GUEST_NOT_READY;
+        /* As long as it has it, however long ago the move was given up: it may refuse to let go. */
+        if (facts->claim != FAILOVER_CLAIM_NONE && facts->vectors == FAILOVER_YES && facts->sends_on_tap)
+                return FAILOVER_REASON_GUEST_DOES_NOT_USE_VF;
         if (facts->claim != FAILOVER_CLAIM_NONE)
                 return FAILOVER_REASON_NONE; /* it has one already: the rest is about getting one */
         if (facts->guest == FAILOVER_GUEST_PAUSED)
@@ -585,10 +638,12 @@ static void remove_if(struct failover_decision *decision, bool wanted, enum fail
                 decision_add(decision, action);
 }
 
-/* Never touch a VF's MAC while its vectors exist, whatever a rule says: some drivers reset the VF on it. */
+/* Never touch a VF's MAC while its vectors exist, whatever a rule says: some drivers reset the VF on it. Nor while it is
+ * being restored or when nothing says that it has to be: the MAC would stay on it when the claim is gone. */
 static bool may_change_vf_filter(const struct failover_facts *facts)
 {
-        return facts->claim != FAILOVER_CLAIM_NONE && facts->vectors != FAILOVER_YES &&
+        return facts->claim != FAILOVER_CLAIM_NONE && facts->touched && facts->call != FAILOVER_CALL_RESTORE &&
+               facts->vectors != FAILOVER_YES && !facts->probed &&
                !(facts->attached == FAILOVER_YES && facts->vectors == FAILOVER_UNKNOWN);
 }
 
@@ -599,6 +654,10 @@ static void emit_tables(const struct failover_facts *facts, struct failover_deci
 {
         const struct failover_tables *tables = &decision->tables;
         bool vf_filter_free = may_change_vf_filter(facts);
+        /* What is wanted and cannot be read may be missing: nothing else goes for it. */
+        bool sure = !(tables->vf_filter && facts->vf_filter == FAILOVER_UNKNOWN) &&
+                    !(tables->copy_rule && facts->copy_rule == FAILOVER_UNKNOWN) &&
+                    !(tables->uplink_filter && facts->uplink_filter == FAILOVER_UNKNOWN);
 
         if (vf_filter_free)
                 add_if(decision, tables->vf_filter, facts->vf_filter, FAILOVER_ADD_VF_FILTER);
@@ -606,13 +665,16 @@ static void emit_tables(const struct failover_facts *facts, struct failover_deci
         add_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_ADD_UPLINK_FILTER);
         add_if(decision, tables->multicast_router, facts->multicast_router, FAILOVER_ADD_MULTICAST_ROUTER);
 
-        if (facts->pin != FAILOVER_PIN_UNKNOWN && facts->pin != tables->pin)
+        if (facts->pin != FAILOVER_PIN_UNKNOWN && facts->pin != tables->pin &&
+            (sure || tables->pin != FAILOVER_PIN_UPLINK))
                 decision_add(decision, tables->pin == FAILOVER_PIN_TAP      ? FAILOVER_PIN_TO_TAP
                                        : tables->pin == FAILOVER_PIN_UPLINK ? FAILOVER_PIN_TO_UPLINK
                                                                             : FAILOVER_UNPIN);
 
-        remove_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_REMOVE_UPLINK_FILTER);
-        remove_if(decision, tables->copy_rule, facts->copy_rule, FAILOVER_REMOVE_COPY_RULE);
+        if (sure)
+                remove_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_REMOVE_UPLINK_FILTER);
+        if (sure || tables->pin != FAILOVER_PIN_UPLINK)
+                remove_if(decision, tables->copy_rule, facts->copy_rule, FAILOVER_REMOVE_COPY_RULE);
         if (vf_filter_free)
                 remove_if(decision, tables->vf_filter, facts->vf_filter, FAILOVER_REMOVE_VF_FILTER);
         remove_if(decision, tables->multicast_router, facts->multicast_router, FAILOVER_REMOVE_MULTICAST_ROUTER);

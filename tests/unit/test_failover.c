@@ -6,6 +6,7 @@
  */
 
 #include "failover/failover.h"
+#include "failover/progress.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static struct failover_facts facts_on_vf(void)
         facts.attached_since = now - 100 * SECOND;
         facts.vectors = FAILOVER_YES;
         facts.vectors_since = now - 99 * SECOND;
+        facts.on_vf_since = now - 99 * SECOND;
         facts.vf_filter = FAILOVER_YES;
         facts.uplink_filter = FAILOVER_NO;
         facts.multicast_router = FAILOVER_YES;
@@ -290,13 +292,181 @@ START_TEST(guest_that_does_not_use_the_vf_loses_it)
         struct failover_facts facts = facts_on_vf();
         struct failover_decision decision;
 
-        facts.vectors_since = now - SECOND;
+        facts.on_vf_since = now - SECOND;
+        decision = decide(&facts);
+        ck_assert(decision.watch_tap);
+        ck_assert_uint_eq(decision.deadline, facts.on_vf_since + policy.confirm_window);
         facts.sends_on_tap = true;
         decision = decide(&facts);
         ck_assert_int_eq(decision.give_up, FAILOVER_REASON_GUEST_DOES_NOT_USE_VF);
-        facts.vectors_since = now - policy.confirm_window;
+
+        /* It refuses to let go: then it keeps being offered both, on every card, however long ago it was found out. */
+        facts.steering = FAILOVER_STEERING_PF_WINS;
+        facts.failure = decision.give_up;
+        facts.back_off_until = now + SECOND;
+        facts.unplug_refused_until = now + SECOND;
+        settle(&facts);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        facts.unplug_refused_until = facts.back_off_until = now - SECOND;
         decision = decide(&facts);
-        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_NONE);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_GUEST_DOES_NOT_USE_VF);
+}
+END_TEST
+
+START_TEST(confirmation_begins_when_the_frames_go_to_the_vf)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        /* The vectors are old; what follows from them (after a back-off, a pause, an unknown guest) is new. */
+        facts.on_vf_since = 0;
+        ck_assert(decide(&facts).watch_tap);
+        facts.on_vf_since = now - 100 * SECOND;
+        ck_assert(!decide(&facts).watch_tap);
+        facts.guest_since = now - SECOND;
+        ck_assert(decide(&facts).watch_tap);
+        facts.guest_since = 0;
+        facts.on_vf_since = now - SECOND;
+        facts.held = true;
+        facts.unplug_refused_until = now + SECOND;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert(decision.watch_tap);
+        failover_settle(&facts, &decision, now);
+        ck_assert_uint_eq(facts.on_vf_since, now - SECOND);
+        decision.situation = FAILOVER_SITUATION_WITHDRAWING;
+        failover_settle(&facts, &decision, now);
+        ck_assert_uint_eq(facts.on_vf_since, 0);
+}
+END_TEST
+
+START_TEST(vf_that_lost_its_mac_is_taken_out_and_given_again)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.vf_filter = FAILOVER_NO;
+        decision = settle(&facts);
+        ck_assert_str_eq(decision.rule, "vf-without-mac");
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_VF_WITHOUT_MAC);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
+        /* It let go: the MAC comes back before the VF does. */
+        facts.vectors = FAILOVER_NO;
+        facts.attached = FAILOVER_NO;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_ADD_VF_FILTER, FAILOVER_ADD_COPY_RULE, FAILOVER_ADD_MULTICAST_ROUTER,
+                       FAILOVER_PIN_TO_UPLINK, FAILOVER_ATTACH_VF);
+        /* While QEMU does it for a migration, it is not asked. */
+        facts = facts_on_vf();
+        facts.vf_filter = FAILOVER_NO;
+        facts.outgoing = true;
+        settle(&facts);
+        ck_assert_uint_eq(facts.unplug_attempts, 0);
+}
+END_TEST
+
+START_TEST(vf_that_vanished_is_given_up_only_when_qemu_has_let_go)
+{
+        static const enum failover_guest guests[] = { FAILOVER_GUEST_INCOMING, FAILOVER_GUEST_LOADED,
+                                                      FAILOVER_GUEST_RUNNING };
+        struct failover_facts facts = facts_on_vf();
+
+        facts.guest = guests[_i];
+        facts.vf_gone = true;
+        facts.vectors = FAILOVER_UNKNOWN;
+        facts.vf_filter = FAILOVER_UNKNOWN;
+        settle(&facts);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_CLAIMED);
+        ck_assert_uint_eq(facts.unplug_attempts, facts.guest == FAILOVER_GUEST_RUNNING ? 1 : 0);
+        ck_assert_int_eq(facts.pin == FAILOVER_PIN_TAP, facts.guest != FAILOVER_GUEST_INCOMING);
+        facts.attached = FAILOVER_NO;
+        facts.vf_available = false;
+        facts.no_vf = FAILOVER_REASON_NO_VFS;
+        settle(&facts);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_NONE);
+        /* Whatever else: nothing is claimed while QEMU has a VF. */
+        facts.vf_available = true;
+        facts.attached = FAILOVER_YES;
+        settle(&facts);
+        ck_assert_int_eq(facts.claim, FAILOVER_CLAIM_NONE);
+}
+END_TEST
+
+START_TEST(mac_is_not_changed_when_it_would_stay_or_was_read)
+{
+        struct failover_facts facts = facts_on_vf();
+
+        facts.vectors = FAILOVER_NO;
+        facts.vf_filter = FAILOVER_NO;
+        facts.call = FAILOVER_CALL_RESTORE;
+        settle(&facts);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_NO);
+        facts.call = FAILOVER_CALL_NONE;
+        facts.touched = false;
+        settle(&facts);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_NO);
+        facts.touched = true;
+        facts.probed = true;
+        settle(&facts);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_NO);
+        facts.probed = false;
+        settle(&facts);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_YES);
+
+        /* A claim whose VF has the MAC is not dropped, whatever it says. */
+        facts.held = true;
+        facts.touched = false;
+        facts.attached = FAILOVER_NO;
+        ck_assert_int_eq(decide(&facts).actions[decide(&facts).actions_count - 1], FAILOVER_RESTORE_VF);
+}
+END_TEST
+
+START_TEST(nothing_is_turned_to_an_uplink_that_forwards_nothing)
+{
+        struct failover_facts facts = facts_on_vf();
+
+        facts.uplink_up = false;
+        settle(&facts);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
+        ck_assert_int_eq(facts.copy_rule, FAILOVER_YES);
+        facts = facts_on_vf();
+        facts.uplink_up = false;
+        facts.outgoing = true;
+        facts.pin = FAILOVER_PIN_TAP;
+        settle(&facts);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
+        /* The card is another one than its VF's: what comes is for the tap. */
+        facts = facts_on_vf();
+        facts.steering = FAILOVER_STEERING_VF_WINS;
+        facts.obstacle = FAILOVER_REASON_UPLINK_NOT_ACTIVE;
+        facts.vf_filter = FAILOVER_UNKNOWN;
+        settle(&facts);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        /* The PF is gone: what cannot be known of the VF keeps nobody from the tap. */
+        facts = facts_on_vf();
+        facts.uplink_present = facts.uplink_up = false;
+        facts.vectors = FAILOVER_UNKNOWN;
+        facts.pin = FAILOVER_PIN_NONE;
+        settle(&facts);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_turns_nothing)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.vf_filter = FAILOVER_UNKNOWN;
+        facts.uplink_filter = FAILOVER_YES;
+        facts.pin = FAILOVER_PIN_TAP;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
 }
 END_TEST
 
@@ -623,6 +793,8 @@ static bool reaches_guest(const struct failover_facts *facts, const struct failo
         bool vf_open = facts->attached == FAILOVER_YES && facts->vectors == FAILOVER_YES;
         bool both = facts->steering == FAILOVER_STEERING_BOTH;
 
+        if (vf_open && facts->vf_filter == FAILOVER_NO) /* net_failover did not take it, or it has to let go first */
+                return tables->uplink_filter && tables->pin == FAILOVER_PIN_TAP;
         if (vf_open) /* the guest hears the VF only */
                 return tables->vf_filter && (!tables->uplink_filter || both);
         return tables->uplink_filter && (tables->pin == FAILOVER_PIN_TAP || tables->copy_rule);
@@ -669,7 +841,8 @@ static void check_invariants(const struct failover_facts *facts, const struct fa
                 REQUIRE(reaches_guest(facts, &decision->tables)); /* deaf */
         /* Outside a move a MAC is in one place. */
         if (decision->situation == FAILOVER_SITUATION_ON_VF || decision->situation == FAILOVER_SITUATION_SYNTHETIC)
-                REQUIRE(decision->tables.vf_filter != decision->tables.uplink_filter && !decision->tables.copy_rule);
+                REQUIRE(decision->tables.vf_filter != decision->tables.uplink_filter &&
+                        (!decision->tables.copy_rule || facts->pin == FAILOVER_PIN_TAP));
 }
 
 #define FOR_EACH(variable, from, to) for (variable = (from); (int) variable <= (int) (to); variable++)
@@ -728,6 +901,12 @@ int main(void)
         tcase_add_test(walks, release_is_asked_again_and_then_given_up);
         tcase_add_test(walks, guest_without_driver_gives_the_vf_back);
         tcase_add_test(walks, guest_that_does_not_use_the_vf_loses_it);
+        tcase_add_test(walks, confirmation_begins_when_the_frames_go_to_the_vf);
+        tcase_add_test(walks, vf_that_lost_its_mac_is_taken_out_and_given_again);
+        tcase_add_loop_test(walks, vf_that_vanished_is_given_up_only_when_qemu_has_let_go, 0, 3);
+        tcase_add_test(walks, mac_is_not_changed_when_it_would_stay_or_was_read);
+        tcase_add_test(walks, nothing_is_turned_to_an_uplink_that_forwards_nothing);
+        tcase_add_test(walks, what_cannot_be_read_turns_nothing);
         tcase_add_test(walks, migration_away_follows_qemu);
         tcase_add_test(walks, cancelled_migration_returns_to_the_vf);
         tcase_add_test(walks, failed_handover_is_announced_again);

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What must always hold (docs/architecture.md), looked at where it could break. What a guest hears is in reach.c. */
+
+#include "tests/sim/world.h"
+
+/* A place is given up when the host has heard of it; that takes a moment. */
+#define TWO_HOSTS_MAX (3 * SECOND)
+#define MOVE_MAX      (700 * SECOND)
+
+static struct vf *claimed_vf(struct world *world, unsigned host, unsigned nic)
+{
+        const struct disk_claim *claim = &world->hosts[host].agents[nic].claim;
+
+        return &world->hosts[host].cards[claim->card].vfs[claim->vf];
+}
+
+static bool is_step_with_vf(enum failover_action action)
+{
+        return action == FAILOVER_ADD_VF_FILTER || action == FAILOVER_REMOVE_VF_FILTER ||
+               action == FAILOVER_PREPARE_VF || action == FAILOVER_ATTACH_VF || action == FAILOVER_RESTORE_VF ||
+               action == FAILOVER_DROP_CLAIM;
+}
+
+static void check_ownership(struct world *world, unsigned host_number, unsigned nic, enum failover_action action)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+        const struct disk_claim *disk;
+
+        if (!agent->claimed) {
+                world_violation(world, "no-claim", "host %u: NIC %u: %s without a claim", host_number, nic,
+                                failover_action_to_string(action));
+                return;
+        }
+        disk = &host->disk_claims[agent->claim.card * VFS_MAX + agent->claim.vf];
+        if ((!disk->present || disk->nic != (int8_t) nic) && world->now >= host->disk_full_until)
+                world_violation(world, "claim-not-on-disk", "host %u: NIC %u: %s of a VF whose claim is not on disk",
+                                host_number, nic, failover_action_to_string(action));
+        for (unsigned other = 0; other < world->nics_count; other++)
+                if (other != nic && host->agents[other].claimed &&
+                    host->agents[other].claim.card == agent->claim.card &&
+                    host->agents[other].claim.vf == agent->claim.vf)
+                        world_violation(world, "vf-shared", "host %u: NICs %u and %u have claimed one VF", host_number,
+                                        nic, other);
+        if (action != FAILOVER_DROP_CLAIM && claimed_vf(world, host_number, nic)->taken)
+                world_violation(world, "foreign-vf", "host %u: NIC %u: %s of somebody else's VF", host_number, nic,
+                                failover_action_to_string(action));
+}
+
+static void check_drop(struct world *world, unsigned host, unsigned nic)
+{
+        const struct disk_claim *claim = &world->hosts[host].agents[nic].claim;
+        const struct vf *vf = claimed_vf(world, host, nic);
+
+        if (!vf->exists || vf->incarnation != claim->incarnation || vf->taken)
+                return;
+        if (vf->mac != claim->mac_before || vf->settings != claim->settings_before ||
+            vf->driver != claim->driver_before)
+                world_violation(world, "vf-not-restored",
+                                "host %u: NIC %u: gives its VF back with MAC %d, settings %u, driver %u", host, nic,
+                                vf->mac, vf->settings, vf->driver);
+}
+
+static bool is_attached(const struct world *world, unsigned host, unsigned nic)
+{
+        const struct device *device = &world->nics[nic].devices[host];
+        const struct disk_claim *claim = &world->hosts[host].agents[nic].claim;
+
+        return device->stage != DEVICE_NONE && device->card == claim->card && device->vf == claim->vf;
+}
+
+void checks_before_write(struct world *world, unsigned host_number, unsigned nic, enum failover_action action)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+        const struct vf *vf;
+
+        if (!is_step_with_vf(action))
+                return;
+        check_ownership(world, host_number, nic, action);
+        if (world->failed)
+                return;
+        vf = claimed_vf(world, host_number, nic);
+        switch (action) {
+        case FAILOVER_ADD_VF_FILTER:
+        case FAILOVER_REMOVE_VF_FILTER:
+                if (is_attached(world, host_number, nic) &&
+                    cards_vectors(world, host_number, agent->claim.card, agent->claim.vf) > 0)
+                        world_violation(world, "mac-changed-under-driver",
+                                        "host %u: NIC %u: changes the MAC of a VF that the guest drives", host_number,
+                                        nic);
+                break;
+        case FAILOVER_ATTACH_VF:
+                if (vf->exists && vf->incarnation == agent->claim.incarnation && world->now >= host->troubled_until &&
+                    (vf->mac != world->nics[nic].mac || vf->driver != VF_DRIVER_VFIO || vf->settings != nic + 1))
+                        world_violation(world, "attached-unprepared",
+                                        "host %u: NIC %u: attaches a VF with MAC %d, settings %u, driver %u",
+                                        host_number, nic, vf->mac, vf->settings, vf->driver);
+                if (agent->facts.outgoing)
+                        world_violation(world, "attached-in-migration",
+                                        "host %u: NIC %u: attaches a VF while its guest leaves", host_number, nic);
+                break;
+        case FAILOVER_RESTORE_VF:
+                if (is_attached(world, host_number, nic) && world->now >= host->troubled_until)
+                        world_violation(world, "restored-in-use", "host %u: NIC %u: restores a VF that its guest has",
+                                        host_number, nic);
+                break;
+        case FAILOVER_DROP_CLAIM:
+                check_drop(world, host_number, nic);
+                break;
+        default:
+                break;
+        }
+}
+
+void checks_after_write(struct world *world, unsigned host, unsigned nic, enum failover_action action)
+{
+        if (action == FAILOVER_CLAIM_VF && world->hosts[host].agents[nic].claimed)
+                check_ownership(world, host, nic, action);
+}
+
+void checks_probe(struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct device *device = &world->nics[nic].devices[host_number];
+        enum failover_situation situation = host->agents[nic].decision.situation;
+
+        if (world->nics[nic].shares_mac || checks_troubled(world, host_number) || device->mac == world->nics[nic].mac ||
+            cards_vf_of(host, device)->dying)
+                return;
+        if (situation == FAILOVER_SITUATION_OFFERING || situation == FAILOVER_SITUATION_ON_VF)
+                world_violation(world, "probed-without-mac",
+                                "host %u: NIC %u: the guest's driver found another MAC on its VF", host_number, nic);
+}
+
+static bool tables_agree(const struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+        const struct failover_tables *tables = &agent->decision.tables;
+        const struct card *card = &host->cards[host->active];
+        int8_t mac = world->nics[nic].mac;
+        bool vf_filter = agent->claimed && host->cards[agent->claim.card].vfs[agent->claim.vf].mac == mac;
+
+        return (!card->bound || card->uplink_filter[mac] == tables->uplink_filter) &&
+               host->copy_rule[mac] == tables->copy_rule && host->pin[mac] == tables->pin &&
+               (vf_filter == tables->vf_filter || (agent->claimed && agent->claim.card != host->active));
+}
+
+/* Outside a move a MAC is in one place and the pin agrees, as soon as there is nothing to do. */
+void checks_after_decision(struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+        const struct failover_decision *decision = &agent->decision;
+        bool at_rest = decision->situation == FAILOVER_SITUATION_ON_VF ||
+                       decision->situation == FAILOVER_SITUATION_SYNTHETIC ||
+                       decision->situation == FAILOVER_SITUATION_HANDED_OVER ||
+                       decision->situation == FAILOVER_SITUATION_ABSENT;
+
+        if (decision->actions_count > FAILOVER_ACTIONS_MAX)
+                world_violation(world, "too-many-actions", "host %u: NIC %u: %zu actions", host_number, nic,
+                                decision->actions_count);
+        if (decision->give_up != FAILOVER_REASON_NONE && decision->give_up == agent->facts.failure &&
+            world->now < agent->facts.back_off_until && decision->give_up != FAILOVER_REASON_UNPLUG_REFUSED)
+                world_violation(world, "gives-up-again", "host %u: NIC %u: gives up for %s within its back-off",
+                                host_number, nic, failover_reason_code(decision->give_up));
+        if (at_rest && decision->tables.vf_filter && decision->tables.uplink_filter)
+                world_violation(world, "two-places", "host %u: NIC %u: %s wants the MAC in two places", host_number,
+                                nic, failover_situation_to_string(decision->situation));
+        if (at_rest && decision->actions_count == 0 && !world->nics[nic].shares_mac && !world->nics[nic].unplugged &&
+            !checks_troubled(world, host_number) && decision->situation != FAILOVER_SITUATION_ABSENT &&
+            agent->facts.uplink_present && agent->facts.uplink_filter != FAILOVER_UNKNOWN &&
+            !tables_agree(world, host_number, nic))
+                world_violation(world, "tables-disagree", "host %u: NIC %u: %s, but its tables say otherwise",
+                                host_number, nic, failover_situation_to_string(decision->situation));
+        for (size_t i = 0; i < decision->actions_count; i++)
+                if (agent->facts.outgoing && decision->actions[i] == FAILOVER_DETACH_VF &&
+                    agent->facts.guest != FAILOVER_GUEST_ABSENT)
+                        world_violation(world, "asked-in-migration", "host %u: NIC %u: asks for the VF while QEMU does",
+                                        host_number, nic);
+}
+
+static bool has_place(const struct world *world, unsigned host_number, int8_t mac)
+{
+        const struct host *host = &world->hosts[host_number];
+
+        for (unsigned card = 0; card < host->cards_count; card++)
+                if (host->cards[card].uplink_filter[mac] ||
+                    (card == host->active && cards_find_vf_with_mac(world, host_number, card, mac) != NOBODY))
+                        return true;
+        return false;
+}
+
+/* Not on two hosts for longer than it takes to hear of it. */
+void checks_places(struct world *world)
+{
+        for (unsigned nic = 0; nic < world->nics_count; nic++) {
+                unsigned places = 0;
+                bool excused = world->nics[nic].shares_mac;
+
+                for (unsigned host = 0; host < world->hosts_count; host++)
+                        if (has_place(world, host, world->nics[nic].mac)) {
+                                places++;
+                                excused |= world->hosts[host].disk_full_until > 0 || checks_troubled(world, host) ||
+                                           !world->hosts[host].cards[world->hosts[host].active].bound;
+                        }
+                if (places < 2 || excused) {
+                        world->two_places_since[nic] = 0;
+                        continue;
+                }
+                if (world->two_places_since[nic] == 0) {
+                        struct event *event = events_add(world, world->now + TWO_HOSTS_MAX, EVENT_GRACE);
+
+                        event->nic = (uint8_t) nic;
+                        world->two_places_since[nic] = world->now;
+                } else if (world->now - world->two_places_since[nic] >= TWO_HOSTS_MAX) {
+                        world_violation(world, "two-hosts", "NIC %u: its MAC is on two hosts for %llu s", nic,
+                                        (unsigned long long) (TWO_HOSTS_MAX / SECOND));
+                }
+        }
+}
+
+/* ---- in the end ---- */
+
+static bool is_well(const struct world *world, unsigned nic)
+{
+        const struct guest *guest = &world->guests[world->nics[nic].guest];
+
+        return guest->has_failover && guest->has_driver && guest->pairs && guest->refusal == REFUSES_NEVER;
+}
+
+static bool runs_on(const struct world *world, unsigned nic, unsigned host)
+{
+        const struct guest *guest = &world->guests[world->nics[nic].guest];
+
+        return guest->host == (int8_t) host && guest->booted && guests_cpus_run(world, world->nics[nic].guest, host) &&
+               !world->nics[nic].unplugged;
+}
+
+static bool is_on_vf(const struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct device *device = &world->nics[nic].devices[host_number];
+        int8_t mac = world->nics[nic].mac;
+
+        return device->stage == DEVICE_PRIMARY && cards_vf_of(host, device)->mac == mac &&
+               host->agents[nic].decision.situation == FAILOVER_SITUATION_ON_VF;
+}
+
+static unsigned usable_vfs(const struct world *world, unsigned host_number)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct card *card = &host->cards[host->active];
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < VFS_MAX; i++)
+                count += card->vfs[i].exists && !card->vfs[i].taken && !card->vfs[i].dying;
+        return count;
+}
+
+static bool claim_is_stranded(const struct host *host, const struct agent *agent)
+{
+        return agent->claimed && agent->claim.card != host->active;
+}
+
+static void check_absent(struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+
+        if (claim_is_stranded(host, agent) || world->nics[nic].shares_mac)
+                return;
+        for (unsigned slot = 0; slot < CARDS_MAX * VFS_MAX; slot++)
+                if (host->disk_claims[slot].present && host->disk_claims[slot].nic == (int8_t) nic) {
+                        world_violation(world, "claim-left", "host %u: the claim of NIC %u is left behind (rule %s)",
+                                        host_number, nic, agent->decision.rule ? agent->decision.rule : "none");
+                        return;
+                }
+        /* A full disk takes no record, and a guest is not left deaf for it: a crash forgets its entries then. */
+        if (!host->cards[host->active].bound || host->disk_full_until > 0)
+                return;
+        if (host->pin[world->nics[nic].mac] != FAILOVER_PIN_NONE || host->copy_rule[world->nics[nic].mac] ||
+            has_place(world, host_number, world->nics[nic].mac))
+                world_violation(world, "entries-left", "host %u: entries of NIC %u are left behind (rule %s)",
+                                host_number, nic, agent->decision.rule ? agent->decision.rule : "none");
+}
+
+static void check_present(struct world *world, unsigned host_number, unsigned nic, unsigned competitors)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+        const struct card *card = &host->cards[host->active];
+        bool may = card->bound && card->carrier && !agent->held && !agent->held_by_migration &&
+                   !world->nics[nic].shares_mac && usable_vfs(world, host_number) >= competitors &&
+                   is_well(world, nic) && !claim_is_stranded(host, agent);
+
+        if (reach_is_deaf(world, nic) && !world->nics[nic].shares_mac)
+                world_violation(world, "deaf-in-the-end", "host %u: NIC %u does not hear all in the end (rule %s)",
+                                host_number, nic, agent->decision.rule ? agent->decision.rule : "none");
+        else if (may && !is_on_vf(world, host_number, nic))
+                world_violation(world, "not-on-vf", "host %u: NIC %u is not on a VF in the end (rule %s, %s)",
+                                host_number, nic, agent->decision.rule ? agent->decision.rule : "none",
+                                failover_reason_code(agent->decision.reason));
+        else if ((agent->held || agent->held_by_migration) && agent->claimed && is_well(world, nic) &&
+                 !claim_is_stranded(host, agent))
+                world_violation(world, "not-released", "host %u: NIC %u is held and still has a VF (rule %s)",
+                                host_number, nic, agent->decision.rule);
+        else if (agent->decision.situation >= FAILOVER_SITUATION_PREPARING &&
+                 agent->decision.situation != FAILOVER_SITUATION_ON_VF && !claim_is_stranded(host, agent) &&
+                 world->guests[world->nics[nic].guest].refusal < REFUSES_ALWAYS &&
+                 world->now - agent->situation_since > MOVE_MAX)
+                world_violation(world, "stuck-in-a-move", "host %u: NIC %u stays %s (rule %s)", host_number, nic,
+                                failover_situation_to_string(agent->decision.situation), agent->decision.rule);
+}
+
+static void check_vfs(struct world *world, unsigned host_number)
+{
+        const struct host *host = &world->hosts[host_number];
+
+        for (unsigned slot = 0; slot < host->cards_count * VFS_MAX; slot++) {
+                const struct vf *vf = &host->cards[slot / VFS_MAX].vfs[slot % VFS_MAX];
+
+                if (slot / VFS_MAX != host->active)
+                        continue; /* the daemon uses the active one only */
+                if (vf->exists && !vf->taken && !host->disk_claims[slot].present &&
+                    (vf->mac != vf->mac_before || vf->settings != vf->settings_before ||
+                     vf->driver != vf->driver_before || vf->holder != NOBODY))
+                        world_violation(world, "vf-leaked",
+                                        "host %u: VF %u is nobody's and has MAC %d, settings %u, driver %u, holder %d",
+                                        host_number, slot, vf->mac, vf->settings, vf->driver, vf->holder);
+        }
+}
+
+void checks_at_the_end(struct world *world)
+{
+        for (unsigned host = 0; host < world->hosts_count && !world->failed; host++) {
+                unsigned competitors = 0;
+
+                for (unsigned nic = 0; nic < world->nics_count; nic++)
+                        competitors += runs_on(world, nic, host) || world->hosts[host].agents[nic].claimed;
+                for (unsigned nic = 0; nic < world->nics_count && !world->failed; nic++) {
+                        const struct guest *guest = &world->guests[world->nics[nic].guest];
+
+                        if (guest->instances[host].state == INSTANCE_OFF)
+                                check_absent(world, host, nic);
+                        else if (runs_on(world, nic, host))
+                                check_present(world, host, nic, competitors);
+                }
+                check_vfs(world, host);
+        }
+}
+
+static bool stays_as_it_is(const struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+
+        if (!agent->known)
+                return !world->guests[world->nics[nic].guest].instances[host_number].state;
+        if (agent->claimed && host->disk_claims[agent->claim.card * VFS_MAX + agent->claim.vf].leased)
+                return false; /* the disk was full when it came */
+        if (world->nics[nic].shares_mac || agent->facts.call != FAILOVER_CALL_NONE ||
+            !runs_on(world, nic, host_number) || agent->progress.retry_at)
+                return false;
+        if (is_on_vf(world, host_number, nic))
+                return is_well(world, nic);
+        return agent->decision.situation == FAILOVER_SITUATION_SYNTHETIC && !agent->claimed &&
+               ((agent->held && agent->decision.reason == FAILOVER_REASON_HELD) ||
+                agent->decision.reason == FAILOVER_REASON_NO_VFS ||
+                agent->decision.reason == FAILOVER_REASON_UPLINK_DOWN);
+}
+
+unsigned checks_quiet_hosts(const struct world *world)
+{
+        unsigned hosts = 0;
+
+        for (unsigned host = 0; host < world->hosts_count; host++) {
+                bool quiet = world->hosts[host].daemon_up && world->hosts[host].listed &&
+                             world->hosts[host].cards[world->hosts[host].active].bound;
+
+                for (unsigned nic = 0; nic < world->nics_count; nic++)
+                        quiet = quiet && stays_as_it_is(world, host, nic);
+                hosts |= (unsigned) quiet << host;
+        }
+        return hosts;
+}
