@@ -718,8 +718,6 @@ START_TEST(test_rebind_of_the_pf)
         ck_assert_ptr_nonnull(strstr(error.text, "cannot make 2 VFs of"));
         ck_assert_str_eq(netns_output("cat /sys/bus/pci/devices/%s/sriov_drivers_autoprobe", pf->address), "0\n");
 
-        /* As the machine has its PFs: a netdev that comes with IPv6 has a multicast entry more. */
-        netns_run("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
         netns_run("echo %s >/sys/bus/pci/drivers/igb/bind", pf->address);
         for (int i = 0; i < 200 && !netdev_exists(); i++)
                 usleep(100 * 1000);
@@ -727,8 +725,10 @@ START_TEST(test_rebind_of_the_pf)
         ck_assert_msg(pf_kernel_driver.open(netns_netlink, pf_name, &pf, &error) == 0, "%s", error.text);
         ck_assert_int_ne(pf->ifindex, ifindex);
         ck_assert_uint_eq(pf->total_vfs, 7);
-        netns_run("echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6; tc qdisc replace dev %s clsact", pf_name);
+        netns_run("tc qdisc replace dev %s clsact", pf_name);
         bring_up(pf_name);
+        /* As the machine has its PFs: without IPv6's multicast groups, which a netdev that is up leaves then. */
+        netns_run("echo 1 >/proc/sys/net/ipv6/conf/%s/disable_ipv6", pf_name);
         give_back_vfs();
         ck_assert(has_zero_mac(VF));
 }
