@@ -95,9 +95,10 @@ static struct failover_tables tables_withdrawing(const struct view *view)
 {
         struct failover_tables tables = tables_offering(view);
 
-        /* The VF of a card by which nothing comes any more has nothing to share. */
+        /* The filter is on other cards than the VF then. A card that is only not the active one of a bond still has its
+         * cable: what leaves by the active one can reach the VF over the wire. */
         if (view->facts->obstacle == FAILOVER_REASON_UPLINK_NOT_ACTIVE)
-                return tables_synthetic(view);
+                return tables;
         /* A guest that sends by its standby listens there too. */
         tables.uplink_filter = view->facts->steering == FAILOVER_STEERING_BOTH || view->facts->sends_on_tap;
         return tables;
