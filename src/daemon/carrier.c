@@ -6,7 +6,8 @@
  * The kernel tells of a lost carrier at once only when no other link has had an event within the last second; otherwise
  * it keeps the news for the rest of that second (net/core/link_watch.c: a carrier that goes down on a plain netdev is
  * not urgent). So of two PFs that lose their carrier 150 ms apart, the second is told of 0.85 s late. The state itself
- * is right at once for who asks (IFLA_CARRIER; IFF_RUNNING and operstate are late too).
+ * is right at once for who asks (IFLA_CARRIER; IFF_RUNNING and operstate are late too), and since Linux 6.8 asking for a
+ * link makes the kernel tell what it keeps back about it.
  *
  * Hence the burst: after any link notification the carrier of every PF beneath a switch that gives out VFs is looked at
  * for BURST, which is longer than the kernel can keep anything back. Without notifications nothing is looked at.
@@ -15,7 +16,8 @@
  * there again; after BURST in the fast gear it goes on in the slow one. Every further notification prolongs the
  * burst, but only in the slow gear: hundreds of taps that come and go for minutes (each of them makes the kernel keep
  * PFs' news back) cost 20 looks a second, one request of some 20 microseconds for each PF, and a lost carrier is then
- * seen within 50 ms. Looking makes no notifications, so a burst does not feed itself.
+ * seen within 50 ms. A look changes nothing, and makes the kernel tell of a change once at most, so a burst does not feed
+ * itself.
  *
  * An event in another network namespace can make the kernel late as well, and nothing tells us of it.
  */

@@ -233,17 +233,27 @@ START_TEST(test_vlan_device)
 }
 END_TEST
 
+/* A bond takes a member for its active one when it has seen its carrier. */
+static void set_active(const char *member)
+{
+        netns_run("for i in $(seq 100); do ip link set lag0 type bond active_slave %s 2>/dev/null && exit 0; sleep "
+                  "0.1; done; "
+                  "exit 1",
+                  member);
+}
+
 START_TEST(test_bond)
 {
         netns_run("ip link add lag0 type bond mode active-backup miimon 100; ip link add lag1 type bond mode 802.3ad; "
                   "for i "
                   "in a b; do ip link add $i type veth peer name p$i; ip link set p$i up; ip link set $i master lag0; "
                   "done; "
-                  "ip link set lag0 up; ip link set lag0 type bond active_slave b");
+                  "ip link set lag0 up");
+        set_active("b");
         ck_assert_uint_eq(get("lag0").bond_mode, VSWITCH_LINK_BOND_ACTIVE_BACKUP);
         ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("b"));
         ck_assert_int_eq(get("a").master, netns_ifindex("lag0"));
-        netns_run("ip link set lag0 type bond active_slave a");
+        set_active("a");
         ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("a"));
         ck_assert_uint_eq(get("lag1").bond_mode, 4);
         ck_assert_int_eq(get("lag1").bond_active, 0);

@@ -68,6 +68,15 @@ static void begin_with_bond(const char *options)
                   "ip link set $i up; done; ip link set bond0 up master br0");
 }
 
+/* A bond takes a member for its active one when it has seen its carrier. */
+static void set_active(const char *member)
+{
+        netns_run(
+                "for i in $(seq 100); do ip link set bond0 type bond active_slave %s 2>/dev/null && exit 0; sleep 0.1; "
+                "done; exit 1",
+                member);
+}
+
 static void put_on_vf(void)
 {
         start_guest();
@@ -286,7 +295,7 @@ START_TEST(a_claim_of_a_vf_that_went_with_its_pf_is_dropped)
         put_on_vf();
         netns_run("ip link del up0");
         pf->vf_count = 0;
-        drive_guest(false);
+        let_go_of_vf();
         RUN_UNTIL(is_synthetic);
         ck_assert_str_eq(netns_output("ls %s/claims | grep json || true", directory), "");
         stage_end();
@@ -437,14 +446,14 @@ START_TEST(a_bond_whose_active_member_changes_moves_its_guests)
         int port;
 
         begin_with_bond("mode active-backup miimon 100");
-        netns_run("ip link set bond0 type bond active_slave up0");
+        set_active("up0");
         RUN_UNTIL(knows_two_pfs);
         run_until_active(pf);
         port = netns_ifindex("bond0");
         put_on_vf();
         ck_assert_str_eq(nic()->claim->vf_address, FIRST_VF_OF_UP0);
         ck_assert_int_eq(software_switch->pins[0].port, port);
-        netns_run("ip link set bond0 type bond active_slave up1");
+        set_active("up1");
         RUN_UNTIL(is_withdrawing);
         settle();
         ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_UPLINK_NOT_ACTIVE);
@@ -467,11 +476,11 @@ START_TEST(cards_that_nobody_measured_offer_both_paths_too)
 {
         emulated = false;
         begin_with_bond("mode active-backup miimon 100");
-        netns_run("ip link set bond0 type bond active_slave up0");
+        set_active("up0");
         RUN_UNTIL(knows_two_pfs);
         run_until_active(pf);
         put_on_vf();
-        netns_run("ip link set bond0 type bond active_slave up1");
+        set_active("up1");
         RUN_UNTIL(is_withdrawing);
         settle();
         ck_assert(modelled_pf_has_filter(second, &mac));
@@ -483,7 +492,7 @@ END_TEST
 START_TEST(a_bond_follows_its_members_carrier)
 {
         begin_with_bond("mode active-backup miimon 20");
-        netns_run("ip link set bond0 type bond active_slave up0");
+        set_active("up0");
         RUN_UNTIL(knows_two_pfs);
         run_until_active(pf);
         put_on_vf();
