@@ -52,7 +52,8 @@ struct policy_state {
 
         /* As last read. */
         bool looked;
-        int tap_ifindex;
+        int tap_ifindex, uplink_ifindex;
+        uint16_t beneath; /* the tag that a VLAN device beneath the uplink port puts on */
         uint32_t tap_mtu, bridge_mtu;
         bool foreign_filters;
         bool vlan_failed;  /* the tap could not be put into its VLAN */
@@ -313,13 +314,11 @@ static void find_vlans(struct manager_nic *nic, struct policy_state *state, cons
                        const struct softswitch_port_vlans *uplink)
 {
         const struct port_policy *policy = &nic->port_policy;
-        const struct manager_pf *pf = pf_of(nic);
-        uint16_t beneath = pf ? pf->wire_vlan : 0;
         uint16_t vlan = tap->pvid;
 
         state->vlan_obstacle = FAILOVER_REASON_NONE;
         state->not_on_vf = NULL;
-        state->found = (struct vlans){ .wire = beneath };
+        state->found = (struct vlans){ .wire = state->beneath };
         state->protocol = read_protocol(nic->nic_switch->config->bridge);
         if (!tap->filters) {
                 if (policy->vlan > 0)
@@ -341,7 +340,7 @@ static void find_vlans(struct manager_nic *nic, struct policy_state *state, cons
         }
         if (!softswitch_vlan_test(uplink->untagged, vlan)) {
                 state->found.port = vlan;
-                if (beneath > 0)
+                if (state->beneath > 0)
                         state->not_on_vf = "its frames have two VLAN tags on the card, and a VF has one";
                 else if (policy->vlan > 0 && policy->vlan_protocol != state->protocol)
                         state->not_on_vf = "its vlan-protocol is not that of the bridge";
@@ -548,6 +547,13 @@ static uint32_t read_mtu(struct manager_nic *nic, int ifindex)
         return ifindex && vswitch_link_get_by_index(nic->manager->netlink, ifindex, &link, NULL) == 0 ? link.mtu : 0;
 }
 
+static uint16_t find_beneath(const struct manager_nic *nic)
+{
+        const struct manager_pf *pf = pf_of(nic);
+
+        return pf ? pf->wire_vlan : 0;
+}
+
 static void look(struct manager_nic *nic, struct policy_state *state)
 {
         struct softswitch *softswitch = nic->nic_switch->softswitch;
@@ -557,6 +563,8 @@ static void look(struct manager_nic *nic, struct policy_state *state)
         nic->tap_stale = false;
         nic->tap_retry_at = 0;
         state->tap_ifindex = own_tap(nic);
+        state->uplink_ifindex = nic->nic_switch->uplink.ifindex;
+        state->beneath = find_beneath(nic);
         state->tap_mtu = read_mtu(nic, own_tap(nic));
         state->bridge_mtu = read_mtu(nic, softswitch->driver->ifindex(softswitch));
         r = look_at_vlans(nic, state, &error);
@@ -671,6 +679,7 @@ void policies_collect(struct manager_nic *nic)
         if (!state)
                 return;
         if (state->tap_ifindex != own_tap(nic) || !state->looked ||
+            state->uplink_ifindex != nic->nic_switch->uplink.ifindex || state->beneath != find_beneath(nic) ||
             (nic->tap_retry_at && manager_now(nic->manager) >= nic->tap_retry_at))
                 nic->tap_stale = true;
         if (nic->tap_stale && can_look(nic, state))

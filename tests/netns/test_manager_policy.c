@@ -543,6 +543,28 @@ START_TEST(a_tap_that_somebody_moves_takes_the_vf_along)
 }
 END_TEST
 
+static bool has_no_uplink(void)
+{
+        return !nic()->facts.uplink_present;
+}
+
+START_TEST(an_uplink_that_returns_with_other_vlans_is_noticed)
+{
+        stage_begin();
+        filter_vlans();
+        fake_guests_start(xml_of(NIC_POLICY("vlan='20'"), ""), GUEST_RUNNING);
+        RUN_UNTIL(is_synthetic);
+        netns_run("ip link set up0 nomaster");
+        RUN_UNTIL(has_no_uplink);
+        ck_assert_uint_eq(tap_port()->pvid, 20);
+        modelled_port_remove_vlan(uplink_port(), 20);
+        netns_run("ip link set up0 master br0");
+        expected_reason = FAILOVER_REASON_VLAN_NOT_ON_UPLINK;
+        RUN_UNTIL(is_kept_away);
+        stage_end();
+}
+END_TEST
+
 static bool has_new_rate(void)
 {
         return vf_attributes()->max_rate == 200 && tap_port()->guard.max_rate == 200;
@@ -789,6 +811,7 @@ int main(void)
         ADD(a_vlan_changes_under_traffic);
         ADD(a_vlan_changes_while_the_guest_uses_its_vf);
         ADD(a_tap_that_somebody_moves_takes_the_vf_along);
+        ADD(an_uplink_that_returns_with_other_vlans_is_noticed);
         ADD(a_rate_is_changed_in_use);
         ADD(a_guest_that_keeps_its_vf_changes_its_network_all_the_same);
         ADD(weight_zero_releases_at_once);
