@@ -398,7 +398,8 @@ static void then_on_vf(const struct view *view, struct failover_decision *decisi
         }
         if (view->facts->settable_in_use || view->now < view->facts->unplug_refused_until)
                 step_program(view, decision);
-        if (view->facts->outgoing || view->now >= confirmed)
+        /* A guest whose VF has no carrier sends by its standby. */
+        if (view->facts->outgoing || !view->facts->uplink_up || view->now >= confirmed)
                 return;
         decision->watch_tap = true;
         decision_wait_until(decision, confirmed);
@@ -666,8 +667,10 @@ static void emit_tables(const struct failover_facts *facts, struct failover_deci
         add_if(decision, tables->uplink_filter, facts->uplink_filter, FAILOVER_ADD_UPLINK_FILTER);
         add_if(decision, tables->multicast_router, facts->multicast_router, FAILOVER_ADD_MULTICAST_ROUTER);
 
-        if (facts->pin != FAILOVER_PIN_UNKNOWN && facts->pin != tables->pin &&
-            (sure || tables->pin != FAILOVER_PIN_UPLINK))
+        if (!sure && tables->pin == FAILOVER_PIN_UPLINK && facts->pin == FAILOVER_PIN_NONE && facts->tap_present)
+                decision_add(decision, FAILOVER_PIN_TO_TAP);
+        else if (facts->pin != FAILOVER_PIN_UNKNOWN && facts->pin != tables->pin &&
+                 (sure || tables->pin != FAILOVER_PIN_UPLINK))
                 decision_add(decision, tables->pin == FAILOVER_PIN_TAP      ? FAILOVER_PIN_TO_TAP
                                        : tables->pin == FAILOVER_PIN_UPLINK ? FAILOVER_PIN_TO_UPLINK
                                                                             : FAILOVER_UNPIN);

@@ -212,6 +212,7 @@ static void prepared(struct manager_nic *nic, const struct call *call, int resul
 static int prepare(struct manager_nic *nic, struct vswitch_error *error)
 {
         struct pf *pf = pf_of_claim(nic, error);
+        bool touched = nic->claim->touched;
         struct call *call;
         int r;
 
@@ -220,7 +221,7 @@ static int prepare(struct manager_nic *nic, struct vswitch_error *error)
         nic->claim->touched = true;
         r = claim_store_write(nic->manager->claims, nic->claim, error);
         if (r < 0) {
-                nic->claim->touched = false;
+                nic->claim->touched = touched;
                 return r;
         }
         if (nic->facts.attached == FAILOVER_YES)
@@ -288,6 +289,8 @@ static void attached(struct manager_nic *nic, const struct call *call, int resul
                 nic->facts.attached = FAILOVER_UNKNOWN;
                 log_warning(nic->label, "libvirt did not say whether the VF is attached: %s", sentence);
         } else if (result < 0) {
+                /* It may have it from a call of an earlier daemon; the next snapshot tells. */
+                nic->facts.attached = FAILOVER_UNKNOWN;
                 fail(nic,
                      strstr(sentence, "more than one primary device") ? FAILOVER_REASON_ANOTHER_PRIMARY
                                                                       : FAILOVER_REASON_ATTACH_FAILED,
@@ -339,8 +342,7 @@ static int detach(struct manager_nic *nic, struct vswitch_error *error)
         if (!call)
                 return -ENOMEM;
         nics_vf_alias(nic->alias, vf_alias);
-        nic->facts.unplug_asked = manager_now(nic->manager);
-        nic->facts.unplug_attempts++;
+        failover_unplug_asked(&nic->facts, manager_now(nic->manager));
         return call_started(nic, call, FAILOVER_CALL_DETACH,
                             guests_detach(nic->manager->guests, nic->domain->uuid, vf_alias, call_done, call));
 }
@@ -517,13 +519,7 @@ void actions_give_up(struct manager_nic *nic, enum failover_reason reason)
 {
         uint64_t now = manager_now(nic->manager);
 
-        nic->facts.failure = reason;
-        nic->facts.back_off_until = now + nic->manager->options.config->back_off_usec;
-        if (reason == FAILOVER_REASON_UNPLUG_REFUSED) {
-                nic->facts.unplug_refused_until = nic->facts.back_off_until;
-                nic->facts.unplug_asked = 0;
-                nic->facts.unplug_attempts = 0;
-        }
+        failover_give_up(&nic->facts, reason, now, nic->manager->options.config->back_off_usec);
         nic->manager->moves_failed++;
         log_warning(nic->label, "%s; tried again in %llu s. %s%s", failover_reason_sentence(reason),
                     (unsigned long long) (nic->manager->options.config->back_off_usec / USEC_PER_SEC),

@@ -23,8 +23,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VECTORS_OF_A_DRIVEN_VF 2
-
 /* Frames that a guest may send through its standby although it uses the VF (its network scripts, IPv6 on the slave)
  * within the second half of the confirmation window. */
 #define TAP_FRAMES_TOLERATED 5
@@ -184,8 +182,10 @@ static void read_vf_programming(struct manager_nic *nic)
                 return;
         wanted = policies_vf_attributes(nic, &nic->claim->before);
         facts->vf_filter = known(vswitch_mac_equal(&present.mac, &nic->mac));
-        facts->prepared = known(nic->claim->touched && strcmp(vf.driver, "vfio-pci") == 0 &&
-                                vfs_attributes_agree(&present, &wanted) && !policies_pending(nic));
+        /* What QEMU has is bound, or never will be. */
+        facts->prepared =
+                known(nic->claim->touched && (strcmp(vf.driver, "vfio-pci") == 0 || facts->attached == FAILOVER_YES) &&
+                      vfs_attributes_agree(&present, &wanted) && !policies_pending(nic));
         facts->settable_in_use = policies_settable_in_use(&present, &wanted) && !policies_pending(nic);
 }
 
@@ -219,26 +219,20 @@ bool facts_poll_vectors(struct manager_nic *nic)
         } else if (pf) {
                 r = pf->driver->vectors(pf, nic->claim->vf_address, &count);
                 if (r == 0)
-                        vectors = count >= VECTORS_OF_A_DRIVEN_VF                    ? FAILOVER_YES
-                                  : count == 0 || facts->vectors == FAILOVER_UNKNOWN ? FAILOVER_NO
-                                                                                     : facts->vectors;
+                        vectors = failover_vectors_from_count(count, facts->vectors);
         }
         nic->vectors_count = count;
-        if (vectors == facts->vectors)
+        if (!failover_vectors_seen(facts, vectors, count == 1, manager_now(nic->manager)))
                 return false;
-        log_debug(nic->label, "vectors %s -> %s (%u)", failover_known_to_string(facts->vectors),
-                  failover_known_to_string(vectors), count);
-        facts->vectors = vectors;
-        facts->vectors_since = manager_now(nic->manager);
+        log_debug(nic->label, "vectors %s (%u)", failover_known_to_string(vectors), count);
         nic->tap_baseline_valid = false;
-        facts->sends_on_tap = false;
         return true;
 }
 
 /* The guest's own frames should have left the tap by the middle of the window; from then on they are counted. */
 void facts_poll_tap(struct manager_nic *nic)
 {
-        uint64_t half = nic->facts.vectors_since + nic->policy.confirm_window / 2;
+        uint64_t half = nic->facts.on_vf_since + nic->policy.confirm_window / 2;
         struct vswitch_link tap;
 
         if (manager_now(nic->manager) < half || nic->tap_ifindex == 0 ||
@@ -273,8 +267,8 @@ static void collect_tap(struct manager_nic *nic)
 
 static bool lives_here(const struct manager_nic *nic)
 {
-        return nic->in_guest && nic->domain->state != FAILOVER_GUEST_ABSENT &&
-               nic->domain->state != FAILOVER_GUEST_EXPECTED;
+        return nic->in_guest && nic->domain->presence.state != FAILOVER_GUEST_ABSENT &&
+               nic->domain->presence.state != FAILOVER_GUEST_EXPECTED;
 }
 
 /* Of several NICs with one MAC on a switch one owns the tables: the first that lives here, else the first. Without an
@@ -348,13 +342,13 @@ static enum failover_guest collect_guest(const struct manager_nic *nic)
 {
         const struct manager_domain *domain = nic->domain;
 
-        if (nic->in_guest || domain->state == FAILOVER_GUEST_UNKNOWN || domain->state == FAILOVER_GUEST_EXPECTED ||
-            domain->state == FAILOVER_GUEST_ABSENT)
-                return domain->state;
+        if (nic->in_guest || domain->presence.state == FAILOVER_GUEST_UNKNOWN ||
+            domain->presence.state == FAILOVER_GUEST_EXPECTED || domain->presence.state == FAILOVER_GUEST_ABSENT)
+                return domain->presence.state;
         if (!domain->guest)
                 return FAILOVER_GUEST_UNKNOWN; /* what NICs it has nobody has said yet */
         /* The guest is here, this NIC is not; its VF may be. */
-        return nic->facts.attached == FAILOVER_YES ? domain->state : FAILOVER_GUEST_ABSENT;
+        return nic->facts.attached == FAILOVER_YES ? domain->presence.state : FAILOVER_GUEST_ABSENT;
 }
 
 static void collect_domain(struct manager_nic *nic)
@@ -363,10 +357,10 @@ static void collect_domain(struct manager_nic *nic)
         struct failover_facts *facts = &nic->facts;
         enum failover_guest guest = collect_guest(nic);
 
-        if (guest != facts->guest || domain->outgoing != facts->outgoing)
+        if (guest != facts->guest || domain->presence.outgoing != facts->outgoing)
                 facts->guest_since = manager_now(nic->manager);
         facts->guest = guest;
-        facts->outgoing = domain->outgoing;
+        facts->outgoing = domain->presence.outgoing;
 }
 
 /* The bridge's port, and the PF by which the frames enter: a bond notices that its active member has lost the carrier
@@ -403,7 +397,7 @@ void facts_collect(struct manager_nic *nic)
         bool mac_is_shared, was_shared;
 
         collect_domain(nic);
-        facts->unplug_asked_by_qemu = domain->unplug_asked_by_qemu;
+        facts->unplug_asked_by_qemu = domain->presence.unplug_asked_by_qemu;
         if (facts->guest == FAILOVER_GUEST_ABSENT || facts->guest == FAILOVER_GUEST_EXPECTED) {
                 facts->attached = FAILOVER_NO;
                 facts->standby = FAILOVER_UNKNOWN;

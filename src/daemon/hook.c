@@ -77,8 +77,8 @@ static void expire_leases(struct manager *manager, struct manager_domain *domain
                         nic->claim->lease_until = 0;
                         manager_nic_dirty(nic);
                 }
-        if (domain->state == FAILOVER_GUEST_EXPECTED)
-                domain->state = FAILOVER_GUEST_ABSENT;
+        if (domain->presence.state == FAILOVER_GUEST_EXPECTED)
+                domain->presence.state = FAILOVER_GUEST_ABSENT;
 }
 
 static void refuse(struct manager *manager, struct hook_wait *wait, const char *why)
@@ -251,7 +251,8 @@ static void on_migrate(struct manager *manager, const char *name, const char *xm
                 return;
         }
         domain = nics_find_domain(manager, guest->uuid);
-        if (domain && (domain->state == FAILOVER_GUEST_RUNNING || domain->state == FAILOVER_GUEST_PAUSED)) {
+        if (domain &&
+            (domain->presence.state == FAILOVER_GUEST_RUNNING || domain->presence.state == FAILOVER_GUEST_PAUSED)) {
                 /* Somebody migrates it to the host that it runs on. libvirt asks its hook before it notices. */
                 guest_free(guest);
                 reply(token, NULL, NULL);
@@ -266,10 +267,7 @@ static void on_migrate(struct manager *manager, const char *name, const char *xm
                 return;
         }
         /* Whatever is known of an earlier stay here is over, although its last event may not have come yet. */
-        domain->state = FAILOVER_GUEST_EXPECTED;
-        domain->outgoing = false;
-        domain->unplug_asked_by_qemu = false;
-        domain->migration_status[0] = '\0';
+        failover_presence_on_expected(&domain->presence);
         snprintf(wait->uuid, sizeof(wait->uuid), "%s", guest->uuid);
         snprintf(wait->name, sizeof(wait->name), "%s", name);
         wait->deadline = manager_now(manager) + WAIT_BOUND;
@@ -301,7 +299,7 @@ void hook_call(void *model, const char *name, const char *operation, const char 
         TAILQ_FOREACH (domain, &manager->domains, entry) {
                 if (strcmp(domain->name, name) != 0)
                         continue;
-                if (strcmp(operation, "release") == 0 && domain->state == FAILOVER_GUEST_EXPECTED) {
+                if (strcmp(operation, "release") == 0 && domain->presence.state == FAILOVER_GUEST_EXPECTED) {
                         expire_leases(manager, domain);
                         manager_schedule(manager);
                 }

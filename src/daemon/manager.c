@@ -25,9 +25,6 @@
 /* A turn of one NIC ends after this many decisions, so that a mistake in the rules cannot hold up the loop. */
 #define DECISIONS_PER_TURN 16
 
-#define RETRY_FIRST (USEC_PER_SEC / 2)
-#define RETRY_MAX   (30 * USEC_PER_SEC)
-
 static uint64_t clock_usec(clockid_t clock)
 {
         struct timespec now;
@@ -100,25 +97,22 @@ static void tell_change(struct manager_nic *nic, enum failover_situation old)
 static bool request_is_over(const struct manager_nic *nic)
 {
         if (strcmp(nic->request, "acquire") == 0)
-                return nic->decision.situation == FAILOVER_SITUATION_ON_VF || !nic->decision.wants_vf;
-        return !nic->claim || nic->decision.wants_vf || manager_now(nic->manager) < nic->facts.unplug_refused_until;
+                return failover_acquire_is_over(&nic->decision);
+        return failover_release_is_over(&nic->facts, &nic->decision, manager_now(nic->manager));
 }
 
 /* What only this process remembers follows from where the NIC is now. */
 static void settle(struct manager_nic *nic)
 {
-        const struct failover_decision *decision = &nic->decision;
-        struct failover_facts *facts = &nic->facts;
+        uint64_t on_vf_since = nic->facts.on_vf_since;
 
-        if (decision->situation != FAILOVER_SITUATION_WITHDRAWING &&
-            decision->situation != FAILOVER_SITUATION_WITHDRAWN) {
-                facts->unplug_asked = 0;
-                facts->unplug_attempts = 0;
-        }
+        failover_settle(&nic->facts, &nic->decision, manager_now(nic->manager));
+        if (nic->facts.on_vf_since != on_vf_since)
+                nic->tap_baseline_valid = false;
         if (request_is_over(nic))
                 nic->request = "";
         /* A leased VF becomes the guest's when the guest runs here with it. */
-        if (nic->claim && nic->claim->leased && facts->guest == FAILOVER_GUEST_RUNNING) {
+        if (nic->claim && nic->claim->leased && nic->facts.guest == FAILOVER_GUEST_RUNNING) {
                 struct vswitch_error error = { 0 };
 
                 nic->claim->leased = false;
@@ -128,27 +122,30 @@ static void settle(struct manager_nic *nic)
         }
 }
 
-static void action_failed(struct manager_nic *nic, enum failover_action action, int result,
-                          const struct vswitch_error *error)
-{
-        uint64_t pause = RETRY_FIRST << (nic->retries < 6 ? nic->retries : 6);
-        bool moving = nic->decision.situation == FAILOVER_SITUATION_PREPARING ||
-                      nic->decision.situation == FAILOVER_SITUATION_OFFERING;
+/* One decision being carried out. */
+struct execution {
+        struct manager_nic *nic;
+        struct vswitch_error error;
+};
 
-        log_warning(nic->label, "cannot %s: %s", failover_action_to_string(action), vswitch_error_text(error, result));
-        nic->retries++;
-        nic->failed_action = action;
-        nic->retry_at = manager_now(nic->manager) + (pause < RETRY_MAX ? pause : RETRY_MAX);
-        nic->tables_stale = true;
-        if (moving && action < FAILOVER_CLAIM_VF)
-                actions_give_up(nic, FAILOVER_REASON_TABLES_FAILED);
+static int execute(void *userdata, enum failover_action action)
+{
+        struct execution *execution = userdata;
+
+        execution->error = (struct vswitch_error){ 0 };
+        return actions_execute(execution->nic, action, &execution->error);
 }
 
-/* What brings the guest its frames, or takes it out of the tables, is not held up by something else that failed. */
-static bool goes_on_after_a_failure(enum failover_action action)
+static void action_failed(void *userdata, enum failover_action action, int result)
 {
-        return action == FAILOVER_PIN_TO_TAP || action == FAILOVER_UNPIN || action == FAILOVER_REMOVE_UPLINK_FILTER ||
-               action == FAILOVER_REMOVE_VF_FILTER || action == FAILOVER_DETACH_VF;
+        struct execution *execution = userdata;
+        struct manager_nic *nic = execution->nic;
+
+        log_warning(nic->label, "cannot %s: %s", failover_action_to_string(action),
+                    vswitch_error_text(&execution->error, result));
+        nic->tables_stale = true;
+        if (failover_progress_ends_move(&nic->decision, action))
+                actions_give_up(nic, FAILOVER_REASON_TABLES_FAILED);
 }
 
 /* One decision and its actions. True when there may be more to do at once. */
@@ -156,8 +153,7 @@ static bool take_step(struct manager_nic *nic)
 {
         struct failover_decision *decision = &nic->decision;
         enum failover_situation old = decision->situation;
-        struct vswitch_error error = { 0 };
-        bool failed = false;
+        struct execution execution = { .nic = nic };
 
         facts_collect(nic);
         failover_decide(&nic->facts, &nic->policy, manager_now(nic->manager), decision);
@@ -165,27 +161,9 @@ static bool take_step(struct manager_nic *nic)
                 failover_decide(&nic->facts, &nic->policy, manager_now(nic->manager), decision);
         settle(nic);
         tell_change(nic, old);
-        for (size_t i = 0; i < decision->actions_count; i++) {
-                enum failover_action action = decision->actions[i];
-                int r = 0;
-
-                if (failed && !goes_on_after_a_failure(action))
-                        continue;
-                if (action == nic->failed_action && manager_now(nic->manager) < nic->retry_at) {
-                        failed = true;
-                        continue;
-                }
-                r = actions_execute(nic, action, &error);
-                if (r < 0) {
-                        action_failed(nic, action, r, &error);
-                        failed = true;
-                }
-        }
-        if (failed)
+        if (!failover_progress_run(&nic->progress, decision, manager_now(nic->manager), execute, action_failed,
+                                   &execution))
                 return false;
-        nic->retry_at = 0;
-        if (decision->actions_count > 0)
-                nic->retries = 0;
         if (decision->give_up != FAILOVER_REASON_NONE)
                 actions_give_up(nic, decision->give_up);
         return decision->actions_count > 0 || decision->give_up != FAILOVER_REASON_NONE;
@@ -209,7 +187,7 @@ static void reconcile_nic(struct manager_nic *nic)
                 if (--turns == 0) {
                         log_warning(nic->label, "does not settle (rule %s); looking again in a while",
                                     nic->decision.rule);
-                        nic->retry_at = manager_now(nic->manager) + RETRY_FIRST;
+                        failover_progress_pause(&nic->progress, manager_now(nic->manager));
                         break;
                 }
         if (nic->manager->control &&
@@ -242,8 +220,8 @@ static void arm_timers(struct manager *manager)
 
         TAILQ_FOREACH (nic, &manager->nics, entry) {
                 deadline = earliest(deadline, nic->decision.deadline);
-                if (nic->retry_at)
-                        deadline = earliest(deadline, nic->retry_at);
+                if (nic->progress.retry_at)
+                        deadline = earliest(deadline, nic->progress.retry_at);
                 if (nic->tap_retry_at)
                         deadline = earliest(deadline, nic->tap_retry_at);
                 if (nic->decision.watch_vectors || nic->decision.watch_tap)
@@ -263,7 +241,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         struct manager_nic *nic;
 
         TAILQ_FOREACH (nic, &manager->nics, entry)
-                if (nic->decision.deadline <= now || (nic->retry_at && nic->retry_at <= now) ||
+                if (nic->decision.deadline <= now || (nic->progress.retry_at && nic->progress.retry_at <= now) ||
                     (nic->tap_retry_at && nic->tap_retry_at <= now))
                         nic->dirty = true;
         manager_schedule(manager);

@@ -14,6 +14,8 @@
  */
 
 #include "failover/failover.h"
+#include "failover/presence.h"
+#include "failover/progress.h"
 #include "src/config/config.h"
 #include "src/control/control.h"
 #include "src/daemon/claims.h"
@@ -83,11 +85,7 @@ struct manager_domain {
         char uuid[GUEST_UUID_SIZE];
         char name[64];
         struct guest *guest; /* the last snapshot, or NULL */
-        enum failover_guest state;
-        bool outgoing; /* a migration away from here is under way */
-        bool unplug_asked_by_qemu;
-        bool started_under_our_eyes; /* so a STANDBY negotiation cannot have been missed */
-        char migration_status[48];   /* QEMU's last word: "setup", "active", "device", ... or "" */
+        struct failover_presence presence;
 };
 
 struct manager_nic {
@@ -124,9 +122,7 @@ struct manager_nic {
         bool tables_stale;                    /* read them again before deciding */
         bool uplink_filter_partly, copy_rule_partly; /* see facts_settle_partly() */
         bool dirty;
-        enum failover_action failed_action; /* not tried again before retry_at */
-        uint64_t retry_at;                  /* 0: nothing has failed */
-        unsigned retries;
+        struct failover_progress progress; /* what has failed, and when it is tried again */
         unsigned vectors_count;
         unsigned macs_behind;  /* neighbours_count_behind() */
         uint64_t tap_baseline; /* the tap's counter when the confirmation began */

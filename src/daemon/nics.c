@@ -76,7 +76,7 @@ struct manager_nic *nics_add(struct manager *manager, struct manager_domain *dom
                 nic->path_since_realtime = manager_realtime();
                 nic->last_path = "unknown";
                 nic->request = "";
-                nic->facts.standby = domain->started_under_our_eyes ? FAILOVER_NO : FAILOVER_UNKNOWN;
+                nic->facts.standby = domain->presence.started_under_our_eyes ? FAILOVER_NO : FAILOVER_UNKNOWN;
                 snprintf(nic->alias, sizeof(nic->alias), "%s", alias);
                 TAILQ_INSERT_TAIL(&manager->nics, nic, entry);
                 snprintf(nic->label, sizeof(nic->label), "%s/%s", domain->name, alias);
@@ -193,7 +193,7 @@ static void apply_nic(struct manager *manager, struct manager_domain *domain, co
                 nic->recorded = false;
         }
         snprintf(nic->tap, sizeof(nic->tap), "%s", guest_nic->tap);
-        if (domain->state == FAILOVER_GUEST_EXPECTED)
+        if (domain->presence.state == FAILOVER_GUEST_EXPECTED)
                 return; /* the XML still speaks of the VF on the other host */
 
         bool attached = nic->claim && vf && strcmp(vf->address, nic->claim->vf_address) == 0;
@@ -204,6 +204,7 @@ static void apply_nic(struct manager *manager, struct manager_domain *domain, co
         }
         if (attached && nic->facts.attached != FAILOVER_YES)
                 nic->facts.attached_since = manager_now(manager);
+        nic->tables_stale |= attached != (nic->facts.attached == FAILOVER_YES);
         nic->facts.attached = attached ? FAILOVER_YES : FAILOVER_NO;
 }
 
@@ -274,7 +275,7 @@ void nics_forget_domain_if_empty(struct manager *manager, struct manager_domain 
         TAILQ_FOREACH (nic, &manager->nics, entry)
                 if (nic->domain == domain)
                         return;
-        if (domain->state != FAILOVER_GUEST_ABSENT && domain->state != FAILOVER_GUEST_EXPECTED)
+        if (domain->presence.state != FAILOVER_GUEST_ABSENT && domain->presence.state != FAILOVER_GUEST_EXPECTED)
                 return;
         TAILQ_REMOVE(&manager->domains, domain, entry);
         guest_free(domain->guest);
@@ -310,7 +311,8 @@ void nics_forget_if_done(struct manager_nic *nic)
         log_info(nic->label, "gone from this host");
         policies_release(nic);
         /* It may be there under another MAC or on another switch. */
-        if (domain->state != FAILOVER_GUEST_ABSENT && domain->state != FAILOVER_GUEST_EXPECTED && manager->guests)
+        if (domain->presence.state != FAILOVER_GUEST_ABSENT && domain->presence.state != FAILOVER_GUEST_EXPECTED &&
+            manager->guests)
                 guests_refresh(manager->guests, domain->uuid);
         free_nic(nic);
         nics_forget_domain_if_empty(manager, domain);

@@ -361,7 +361,7 @@ static void make_access(struct softswitch_port_vlans *vlans, uint16_t vlan)
 /* The tap of an announced guest is not made yet. What has its name here now is somebody else's. */
 static int own_tap(const struct manager_nic *nic)
 {
-        return nic->domain->state == FAILOVER_GUEST_EXPECTED ? 0 : nic->tap_ifindex;
+        return nic->domain->presence.state == FAILOVER_GUEST_EXPECTED ? 0 : nic->tap_ifindex;
 }
 
 static int look_at_vlans(struct manager_nic *nic, struct policy_state *state, struct vswitch_error *error)
@@ -588,7 +588,7 @@ static bool can_look(const struct manager_nic *nic, const struct policy_state *s
 {
         if (!state->known || !nic->in_guest || !nic->nic_switch->softswitch)
                 return false;
-        return nic->facts.tap_present || nic->domain->state == FAILOVER_GUEST_EXPECTED;
+        return nic->facts.tap_present || nic->domain->presence.state == FAILOVER_GUEST_EXPECTED;
 }
 
 /* ---- what keeps it from a VF ---- */
@@ -778,7 +778,7 @@ void policies_release(struct manager_nic *nic)
         int r;
 
         /* With the guest its tap goes, too. */
-        if (!state || !state->guarded || !softswitch || nic->domain->state == FAILOVER_GUEST_ABSENT)
+        if (!state || !state->guarded || !softswitch || nic->domain->presence.state == FAILOVER_GUEST_ABSENT)
                 return;
         r = softswitch->driver->guard_set(softswitch, state->guarded, &off, &error);
         if (r < 0 && r != -ENODEV)

@@ -374,7 +374,7 @@ static int nic_acquire(void *model, const char *uuid, const char *alias, const s
         nic->facts.failure = FAILOVER_REASON_NONE;
         nic->facts.back_off_until = 0;
         nic->facts.unplug_refused_until = 0;
-        nic->retry_at = 0;
+        nic->progress.retry_at = 0;
         r = nic->recorded ? nics_record(nic, error) : 0;
         manager_nic_dirty(nic);
         return r;

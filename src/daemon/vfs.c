@@ -50,8 +50,8 @@ static const struct manager_domain *find_domain_with_device(struct manager *mana
 
         TAILQ_FOREACH (domain, &manager->domains, entry) {
                 /* An announced guest's XML still names the VF of its old host; one that ended has none. */
-                if (!domain->guest || domain->state == FAILOVER_GUEST_EXPECTED ||
-                    domain->state == FAILOVER_GUEST_ABSENT)
+                if (!domain->guest || domain->presence.state == FAILOVER_GUEST_EXPECTED ||
+                    domain->presence.state == FAILOVER_GUEST_ABSENT)
                         continue;
                 for (size_t i = 0; i < domain->guest->vfs_count; i++)
                         if (strcmp(domain->guest->vfs[i].address, vf_address) == 0)

@@ -85,6 +85,11 @@ void checks_before_write(struct world *world, unsigned host_number, unsigned nic
         switch (action) {
         case FAILOVER_ADD_VF_FILTER:
         case FAILOVER_REMOVE_VF_FILTER:
+                if (action == FAILOVER_ADD_VF_FILTER &&
+                    (!agent->claim.touched || agent->facts.call == FAILOVER_CALL_RESTORE))
+                        world_violation(world, "mac-would-stay",
+                                        "host %u: NIC %u: sets the MAC of a VF that nobody would restore", host_number,
+                                        nic);
                 if (is_attached(world, host_number, nic) &&
                     cards_vectors(world, host_number, agent->claim.card, agent->claim.vf) > 0)
                         world_violation(world, "mac-changed-under-driver",
@@ -166,6 +171,10 @@ void checks_after_decision(struct world *world, unsigned host_number, unsigned n
             world->now < agent->facts.back_off_until && decision->give_up != FAILOVER_REASON_UNPLUG_REFUSED)
                 world_violation(world, "gives-up-again", "host %u: NIC %u: gives up for %s within its back-off",
                                 host_number, nic, failover_reason_code(decision->give_up));
+        if (decision->give_up == FAILOVER_REASON_UNPLUG_REFUSED &&
+            agent->facts.unplug_attempts < sim_policy.unplug_attempts)
+                world_violation(world, "given-up-too-early", "host %u: NIC %u: the guest was asked only %u times",
+                                host_number, nic, agent->facts.unplug_attempts);
         if (at_rest && decision->tables.vf_filter && decision->tables.uplink_filter)
                 world_violation(world, "two-places", "host %u: NIC %u: %s wants the MAC in two places", host_number,
                                 nic, failover_situation_to_string(decision->situation));
@@ -220,6 +229,24 @@ void checks_places(struct world *world)
                                         (unsigned long long) (TWO_HOSTS_MAX / SECOND));
                 }
         }
+}
+
+/* The guest is about to run here: its frames come here already, and the wire knows. */
+void checks_arrival(struct world *world, unsigned host_number, unsigned nic, bool announced)
+{
+        const struct host *host = &world->hosts[host_number];
+        int8_t mac = world->nics[nic].mac;
+
+        if (world->nics[nic].shares_mac || world->nics[nic].unplugged || checks_troubled(world, host_number) ||
+            host->heard_since > world->migrations[world->nics[nic].guest].loaded || !host->cards[host->active].bound ||
+            host->crash_in > 0 || host->disk_full_until > 0)
+                return;
+        if (host->pin[mac] == FAILOVER_PIN_NONE)
+                world_violation(world, "arrives-unprepared", "host %u: NIC %u arrives and is in no table", host_number,
+                                nic);
+        else if (announced && world->announced[nic] < world->migrations[world->nics[nic].guest].loaded)
+                world_violation(world, "not-announced", "host %u: NIC %u came and the wire was not told", host_number,
+                                nic);
 }
 
 /* ---- in the end ---- */

@@ -94,7 +94,11 @@ static void agent_settle(struct world *world, unsigned host_number, unsigned nic
 {
         struct agent *agent = &world->hosts[host_number].agents[nic];
 
+        uint64_t on_vf_since = agent->facts.on_vf_since;
+
         failover_settle(&agent->facts, &agent->decision, world->now);
+        if (agent->facts.on_vf_since != on_vf_since)
+                agent->tap_baseline = false;
         /* A record that could not be written when it should have been. */
         if (agent->claimed &&
             !world->hosts[host_number].disk_claims[agent->claim.card * VFS_MAX + agent->claim.vf].present)
@@ -446,6 +450,7 @@ static void apply_list(struct world *world, unsigned host_number, const struct m
         struct host *host = &world->hosts[host_number];
 
         host->listed = true;
+        host->heard_since = world->now;
         for (unsigned guest = 0; guest < world->guests_count; guest++)
                 if (host->domains[guest].known && !(message->nics & (1u << guest)))
                         follow(world, host_number, guest,

@@ -238,6 +238,7 @@ static int execute_table(struct world *world, unsigned host_number, unsigned nic
                 return 0;
         case FAILOVER_ANNOUNCE:
                 facts->announce_wanted = false;
+                world->announced[nic] = world->now;
                 return 0;
         default:
                 return -EINVAL;

@@ -300,10 +300,11 @@ static void stopped(struct world *world, unsigned guest_number)
 
 static void loaded(struct world *world, unsigned guest_number)
 {
-        const struct migration *migration = &world->migrations[guest_number];
+        struct migration *migration = &world->migrations[guest_number];
         struct guest *guest = &world->guests[guest_number];
         unsigned destination = migration->destination;
 
+        migration->loaded = world->now;
         guest->instances[destination].state = INSTANCE_LOADED;
         TRACE(world, "host %u: guest %u is loaded", destination, guest_number);
         if (guest->standby)
@@ -311,6 +312,17 @@ static void loaded(struct world *world, unsigned guest_number)
         if (!migration->postcopy)
                 libvirt_tell(world, destination, guest_number, MESSAGE_MIGRATION, TEXT_COMPLETED, 0);
         next(world, guest_number, MIGRATION_RESUMED, random_between(&world->random, 100, 1500) * MILLISECOND);
+}
+
+static void check_arrival(struct world *world, unsigned guest, bool announced)
+{
+        const struct migration *migration = &world->migrations[guest];
+
+        if (migration->postcopy && !world->guests[guest].standby)
+                return; /* nothing tells */
+        for (unsigned nic = 0; nic < world->nics_count; nic++)
+                if (world->nics[nic].guest == guest)
+                        checks_arrival(world, migration->destination, nic, announced);
 }
 
 static void resumed(struct world *world, unsigned guest_number)
@@ -321,10 +333,12 @@ static void resumed(struct world *world, unsigned guest_number)
 
         if (guest->host == (int8_t) destination) {
                 /* The second time: QEMU at the source ends. */
+                check_arrival(world, guest_number, true);
                 guests_stop(world, guest_number, migration->source, TEXT_STOPPED_MIGRATED);
                 end(world, guest_number);
                 return;
         }
+        check_arrival(world, guest_number, false);
         guest->host = (int8_t) destination;
         guest->instances[destination].state = INSTANCE_RUNNING;
         TRACE(world, "host %u: guest %u runs", destination, guest_number);

@@ -143,6 +143,10 @@ static bool is_permitted(const struct world *world, unsigned host_number, unsign
         if (device->stage == DEVICE_OPEN && !device->paired &&
             (situation == FAILOVER_SITUATION_ON_VF || situation == FAILOVER_SITUATION_WITHDRAWING))
                 return true;
+        /* It took the VF after all, long after it was seen to send by its standby (a pause does that). */
+        if (takes_vf(device) && host->agents[nic].facts.sends_on_tap && situation == FAILOVER_SITUATION_WITHDRAWING &&
+            card->steering != FAILOVER_STEERING_BOTH)
+                return true;
         /* Its driver has read the MAC and not opened the VF: the MAC is not changed under it. */
         if (device->stage == DEVICE_PROBED && sender != SENDER_BRIDGE && card->steering != FAILOVER_STEERING_BOTH)
                 return true;
@@ -152,6 +156,21 @@ static bool is_permitted(const struct world *world, unsigned host_number, unsign
         return (situation == FAILOVER_SITUATION_PREPARING || situation == FAILOVER_SITUATION_OFFERING ||
                 situation == FAILOVER_SITUATION_ON_VF || situation == FAILOVER_SITUATION_ARRIVING) &&
                !takes_vf(device);
+}
+
+/* libvirt is not heard, but the vectors say enough for this. */
+static bool sees_that_vf_is_gone(const struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+        const struct card *card = &host->cards[host->active];
+
+        return host->daemon_up && world->now >= host->troubled_until && agent->claimed && !agent->claim.leased &&
+               agent->claim.card == host->active && card->vfs[agent->claim.vf].exists &&
+               (card->steering == FAILOVER_STEERING_BOTH || card->steering == FAILOVER_STEERING_PF_WINS) &&
+               takes_tap(&world->nics[nic].devices[host_number]) && !takes_vf(&world->nics[nic].devices[host_number]) &&
+               cards_vectors(world, host_number, agent->claim.card, agent->claim.vf) == 0 &&
+               host->pin[world->nics[nic].mac] == FAILOVER_PIN_UPLINK;
 }
 
 static enum fate find_fate(const struct world *world, unsigned nic, enum sender sender)
@@ -180,7 +199,7 @@ static enum fate find_fate(const struct world *world, unsigned nic, enum sender 
                 return FATE_UNREACHABLE;
         if (is_permitted(world, host, nic, sender))
                 return FATE_PERMITTED;
-        if (checks_troubled(world, host))
+        if (checks_troubled(world, host) && !sees_that_vf_is_gone(world, host, nic))
                 return FATE_TROUBLE;
         return FATE_REACTION;
 }
@@ -218,7 +237,8 @@ static bool must_be_gapless(const struct world *world, unsigned host_number, uns
         const struct card *card = &host->cards[host->active];
         enum failover_situation situation = host->agents[nic].decision.situation;
 
-        return card->bound && card->carrier && host->agents[nic].decision.tables.pin == FAILOVER_PIN_UPLINK &&
+        return host->listed && card->bound && card->carrier &&
+               host->agents[nic].decision.tables.pin == FAILOVER_PIN_UPLINK &&
                card->steering == FAILOVER_STEERING_BOTH && card->told == FAILOVER_STEERING_BOTH &&
                (situation == FAILOVER_SITUATION_OFFERING || situation == FAILOVER_SITUATION_WITHDRAWING);
 }

@@ -192,6 +192,7 @@ struct host {
         unsigned crash_in;   /* actions until it dies; 0: not going to */
         bool crash_after;    /* ... after the effect of the last one, not before */
         bool connected, listed;
+        uint64_t heard_since; /* libvirt, without a break */
         uint64_t deadline_armed, look_armed;
         struct agent agents[NICS_MAX];
         struct domain domains[GUESTS_MAX];
@@ -300,7 +301,7 @@ struct migration {
         uint8_t source, destination;
         bool held, postcopy;
         unsigned fails_in; /* a phase, or 0 */
-        uint64_t began, cancel_at, hook_deadline;
+        uint64_t began, cancel_at, hook_deadline, loaded;
         bool incoming; /* the destination has a QEMU */
         unsigned generation;
 };
@@ -422,6 +423,7 @@ struct world {
         struct migration migrations[GUESTS_MAX];
         struct reach reach[NICS_MAX];
         uint64_t two_places_since[NICS_MAX];
+        uint64_t announced[NICS_MAX];
         bool touched;   /* the reach must be looked at again */
         bool by_daemon; /* ... because of the daemon's own write */
         uint64_t last_disturbance;
@@ -570,6 +572,7 @@ void checks_before_write(struct world *world, unsigned host, unsigned nic, enum 
 void checks_after_write(struct world *world, unsigned host, unsigned nic, enum failover_action action);
 void checks_at_the_end(struct world *world);
 void checks_places(struct world *world);
+void checks_arrival(struct world *world, unsigned host, unsigned nic, bool announced);
 void checks_probe(struct world *world, unsigned host, unsigned nic);
 bool checks_troubled(const struct world *world, unsigned host);
 /* The hosts whose daemon should have nothing to do when it is restarted now, a bit each. */
