@@ -8,8 +8,8 @@
  *     group = "vswitch"
  *     switch "br0" {
  *         bridge = "br0"            # default: the section's title
- *         uplinks = { "enp1s0" }    # default: the bridge's only port that is a physical device
- *         create = no               # make the bridge and enslave the uplink when missing
+ *         uplinks = { "enp1s0" }    # default: the ports of the bridge that stand on hardware
+ *         create = no               # make the bridge and enslave the first uplink when missing
  *         iov = yes                 # give VFs to guests
  *         reserve-vfs = 0           # that many free VFs are left alone
  *         policy { weight = 50  spoof-check = auto }   # of NICs whose guests say nothing else
