@@ -20,8 +20,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define NAMESPACE_STEM "urn:vswitch:policy:"
-
 #define VLAN_MAX 4094
 #define QOS_MAX  7
 #define RATE_MAX 1000000 /* Mbit/s */
@@ -220,8 +218,8 @@ static bool read_max_rate(const char *text, struct port_policy *policy, const ch
         return read_rate(text, &policy->max_rate, ret_allowed);
 }
 
-#define KNOWN_ATTRIBUTES                                                                                               \
-        "alias, weight, vlan, vlan-qos, vlan-protocol, spoof-check, trust, min-rate, max-rate, prefer-vf"
+#define SETTABLE_ATTRIBUTES "weight, vlan, vlan-qos, vlan-protocol, spoof-check, trust, min-rate, max-rate, prefer-vf"
+#define KNOWN_ATTRIBUTES    "alias, " SETTABLE_ATTRIBUTES
 
 static const struct field {
         const char *name;
@@ -245,6 +243,24 @@ static const struct field *find_field(const char *name)
                 if (strcmp(fields[i].name, name) == 0)
                         return &fields[i];
         return NULL;
+}
+
+bool guest_xml_policy_knows(const char *name)
+{
+        return find_field(name) != NULL;
+}
+
+int guest_xml_policy_check(const char *name, const char *value, struct vswitch_error *error)
+{
+        const struct field *field = find_field(name);
+        struct port_policy policy = { 0 };
+        const char *allowed = "";
+
+        if (!field)
+                return vswitch_error_set(error, -EINVAL, "there is no '%s'; there are: " SETTABLE_ATTRIBUTES, name);
+        if (!field->read(value, &policy, &allowed))
+                return vswitch_error_set(error, -EINVAL, "%s='%s': write %s", name, value, allowed);
+        return 0;
 }
 
 static void read_attribute(const xmlNode *node, const char *name, struct element *element, const char **part_of_vlan)
@@ -395,7 +411,8 @@ void guest_xml_read_policy(const xmlNode *domain, struct guest *guest)
         elements.own = calloc(guest->nics_count, sizeof(*elements.own));
         for (xmlNode *node = guest_xml_element(metadata->children); node; node = guest_xml_element(node->next)) {
                 if (!node->ns || !node->ns->href ||
-                    strncmp((const char *) node->ns->href, NAMESPACE_STEM, strlen(NAMESPACE_STEM)) != 0)
+                    strncmp((const char *) node->ns->href, GUEST_POLICY_NAMESPACE_STEM,
+                            strlen(GUEST_POLICY_NAMESPACE_STEM)) != 0)
                         continue;
                 found = true;
                 if (!elements.own)

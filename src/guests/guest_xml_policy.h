@@ -16,3 +16,12 @@ void guest_xml_read_interface_policy(const xmlNode *interface, struct guest_nic 
 /* Our own elements in <metadata>, for every NIC of the guest. Mistakes are in each NIC's policy_error: they are no reason
  * not to know the guest. After the NICs were read. */
 void guest_xml_read_policy(const xmlNode *domain, struct guest *guest);
+
+/* The start of the name spaces of all versions of it. */
+#define GUEST_POLICY_NAMESPACE_STEM "urn:vswitch:policy:"
+
+/* Is this an attribute of <nic> that this version knows? Not so "alias", which says whose it is. */
+bool guest_xml_policy_knows(const char *name);
+
+/* May the attribute have this value? -EINVAL with what it may have. */
+int guest_xml_policy_check(const char *name, const char *value, struct vswitch_error *error);

@@ -107,7 +107,8 @@ static int start_lanes(struct guests *guests)
         return 0;
 }
 
-static void finish_request(struct guests *guests, struct guests_request *request, int result, const char *sentence)
+static void finish_request(struct guests *guests, struct guests_request *request, int result, const char *sentence,
+                           const char *live, const char *config)
 {
         for (struct guests_request **link = &guests->requests; *link; link = &(*link)->next)
                 if (*link == request) {
@@ -116,6 +117,8 @@ static void finish_request(struct guests *guests, struct guests_request *request
                 }
         if (request->done)
                 request->done(result, sentence, request->userdata);
+        if (request->policy_done)
+                request->policy_done(result, sentence, live, config, request->userdata);
         free(request);
 }
 
@@ -141,7 +144,8 @@ static void deliver(struct guests *guests, struct message *message)
                         callbacks->event(&message->event, guests->userdata);
                 break;
         case MESSAGE_DONE:
-                finish_request(guests, message->request, message->result, message->sentence.text);
+                finish_request(guests, message->request, message->result, message->sentence.text, message->live,
+                               message->config);
                 break;
         }
 }
@@ -263,7 +267,7 @@ void guests_free(struct guests *guests)
         }
         abandon_running_work(guests);
         while (guests->requests)
-                finish_request(guests, guests->requests, -ECANCELED, "the daemon ends");
+                finish_request(guests, guests->requests, -ECANCELED, "the daemon ends", NULL, NULL);
         if (is_event_loop_free)
                 atomic_store(&exists, false);
         guests_unref(guests);
@@ -274,7 +278,8 @@ void guests_freep(struct guests **guests)
         guests_free(*guests);
 }
 
-void guests_answer(struct guests *guests, struct guests_request *request, int result, const char *sentence)
+void guests_answer_policy(struct guests *guests, struct guests_request *request, int result, const char *sentence,
+                          char *live, char *config)
 {
         struct message *message;
 
@@ -283,8 +288,22 @@ void guests_answer(struct guests *guests, struct guests_request *request, int re
                 nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
         message->request = request;
         message->result = result;
+        message->live = live;
+        message->config = config;
         snprintf(message->sentence.text, sizeof(message->sentence.text), "%s", sentence);
         queue_post(&guests->queue, message);
+}
+
+void guests_answer(struct guests *guests, struct guests_request *request, int result, const char *sentence)
+{
+        guests_answer_policy(guests, request, result, sentence, NULL, NULL);
+}
+
+static void enlist(struct guests *guests, struct guests_request *request, void *userdata)
+{
+        request->userdata = userdata;
+        request->next = guests->requests;
+        guests->requests = request;
 }
 
 static int submit(struct guests *guests, enum guests_lane lane, enum request_kind kind, const char *uuid,
@@ -302,9 +321,7 @@ static int submit(struct guests *guests, enum guests_lane lane, enum request_kin
                 return -ENOMEM;
         }
         request->done = done;
-        request->userdata = userdata;
-        request->next = guests->requests;
-        guests->requests = request;
+        enlist(guests, request, userdata);
         job->work = work;
         job->userdata = userdata;
         lane_submit(&guests->lanes[lane], &job->job);
@@ -324,6 +341,33 @@ int guests_detach(struct guests *guests, const char *uuid, const char *alias, gu
 int guests_run(struct guests *guests, guests_work work, guests_done done, void *userdata)
 {
         return submit(guests, GUESTS_LANE_RUN, REQUEST_RUN, NULL, NULL, work, done, userdata);
+}
+
+int guests_set_policy(struct guests *guests, const char *domain, const char *alias,
+                      const struct guest_policy_change *changes, size_t changes_count, uint32_t flags,
+                      guests_policy_done done, void *userdata)
+{
+        const struct guest_policy_wish wish = {
+                .alias = alias,
+                .changes = changes,
+                .changes_count = changes_count,
+                .flags = flags,
+        };
+        struct guests_request *request;
+        struct job *job;
+
+        if (guests->freed)
+                return -ECANCELED;
+        request = calloc(1, sizeof(*request));
+        job = request ? policy_job_new(request, domain, &wish) : NULL;
+        if (!job) {
+                free(request);
+                return -ENOMEM;
+        }
+        request->policy_done = done;
+        enlist(guests, request, userdata);
+        lane_submit(&guests->lanes[GUESTS_LANE_REQUEST], job);
+        return 0;
 }
 
 int guests_refresh(struct guests *guests, const char *uuid)

@@ -112,6 +112,21 @@ int guest_rewrite_vf_address(const char *xml, const char *alias, const char *add
  * malloc'ed. libvirt then neither programs nor restores nor rebinds it. */
 int guest_vf_device_xml(const char *alias, const char *address, const char *persistent_alias, char **ret);
 
+/* One change of what a NIC may do: an attribute of its <nic> in our <policy>. */
+struct guest_policy_change {
+        const char *key;   /* "weight" */
+        const char *value; /* "" takes the attribute away, also one that this version does not know */
+};
+
+enum guest_set_flag {
+        /* The running guest's XML (gone with it, and migrated with it), its definition for the next start. Neither:
+         * both, as far as the domain has them and the NIC is in them. */
+        GUEST_SET_LIVE = 1u << 0,
+        GUEST_SET_CONFIG = 1u << 1,
+        GUEST_SET_REPLACE = 1u << 2, /* the NIC's element begins anew, and what of <policy> cannot be read goes */
+        GUEST_SET_DRY_RUN = 1u << 3, /* only says what would be written */
+};
+
 enum guest_event_kind {
         GUEST_EVENT_STANDBY_NEGOTIATED, /* QMP FAILOVER_NEGOTIATED; alias = the NIC's alias */
         GUEST_EVENT_UNPLUG_ASKED,       /* QMP UNPLUG_PRIMARY: QEMU has asked the guest; alias = the VF's alias */
@@ -168,6 +183,19 @@ typedef void (*guests_done)(int result, const char *sentence, void *userdata);
 int guests_attach(struct guests *guests, const char *uuid, const char *device_xml, guests_done done, void *userdata);
 /* virDomainDetachDeviceAlias: answered when the guest was *asked*; GUEST_EVENT_DEVICE_REMOVED follows. */
 int guests_detach(struct guests *guests, const char *uuid, const char *alias, guests_done done, void *userdata);
+/* The answer to guests_set_policy(), as guests_done. After success `live` and `config` are what our <policy> is now (with
+ * GUEST_SET_DRY_RUN: would be) in the running guest and in its definition: XML, or "" for none. NULL: not concerned. The
+ * sentence then says why a vswitch of this version cannot use it all the same, or is "". */
+typedef void (*guests_policy_done)(int result, const char *sentence, const char *live, const char *config,
+                                   void *userdata);
+
+/* Changes a NIC's policy in the domain's <metadata>, and nothing else there. `domain` is a name or a UUID, and need not
+ * run; `alias` "" is the NIC of a domain that has one. All of it is checked before anything is written: -EINVAL with
+ * what is allowed; -EBADMSG when what is there cannot be read and this does not mend it; -ENOENT no such domain or NIC.
+ * What is there of other NICs, or of a newer version, stays. METADATA_CHANGE has the domain read again. */
+int guests_set_policy(struct guests *guests, const char *domain, const char *alias,
+                      const struct guest_policy_change *changes, size_t changes_count, uint32_t flags,
+                      guests_policy_done done, void *userdata);
 /* Reads the domain again: `changed` follows (with GUEST_OFF when it is gone). -ENOTCONN: `listed` will follow. */
 int guests_refresh(struct guests *guests, const char *uuid);
 

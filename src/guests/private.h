@@ -84,6 +84,7 @@ struct connections {
 struct guests_request {
         struct guests_request *next;
         guests_done done;
+        guests_policy_done policy_done; /* instead of `done` */
         void *userdata;
 };
 
@@ -183,3 +184,6 @@ void guests_want_list(struct guests *guests, uint64_t not_before);
 
 /* guests.c: the answer to a request; from any thread. */
 void guests_answer(struct guests *guests, struct guests_request *request, int result, const char *sentence);
+/* Takes over the texts. */
+void guests_answer_policy(struct guests *guests, struct guests_request *request, int result, const char *sentence,
+                          char *live, char *config);

@@ -28,6 +28,8 @@ void message_free(struct message *message)
         for (size_t i = 0; i < message->guests_count; i++)
                 guest_free(message->guests[i]);
         free(message->guests);
+        free(message->live);
+        free(message->config);
         free(message);
 }
 

@@ -29,6 +29,7 @@ struct message {
         struct guest_event event;       /* EVENT */
         struct guests_request *request; /* DONE: a name, the poster never looks into it */
         int result;                     /* DONE */
+        char *live, *config;            /* DONE of guests_set_policy; NULL: not concerned */
 };
 
 struct message *message_new(enum message_kind kind);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fake_guests.h"
+#include "src/guests/guest_policy_edit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@ struct delivery {
         size_t guests_count;
         struct guest_event event;
         guests_done done;
+        guests_policy_done policy_done;
+        char *live, *config;
         void *userdata;
         int result;
 };
@@ -40,6 +43,8 @@ struct request {
         char *text;
         guests_work work;
         guests_done done;
+        guests_policy_done policy_done;
+        struct guest_policy_wish wish; /* the texts of the changes are copies */
         void *userdata;
 };
 
@@ -54,6 +59,12 @@ struct guests {
 /* The model. */
 static struct guests *current;
 static struct guest *domains[DOMAINS_MAX];
+/* What each domain is written as. */
+static struct {
+        char uuid[GUEST_UUID_SIZE];
+        char *name;
+        char *live, *config; /* NULL: does not run; is transient */
+} texts[DOMAINS_MAX];
 static int last_id;
 static bool is_up = true;
 static char down_sentence[256];
@@ -103,6 +114,8 @@ static void delivery_free(struct delivery *delivery)
                 guest_free(delivery->guests[i]);
         free(delivery->guests);
         free(delivery->sentence);
+        free(delivery->live);
+        free(delivery->config);
         free(delivery);
 }
 
@@ -192,6 +205,9 @@ static void deliver(const struct guests *guests, struct delivery *delivery)
         case ANSWER:
                 if (delivery->done)
                         delivery->done(delivery->result, delivery->sentence, delivery->userdata);
+                if (delivery->policy_done)
+                        delivery->policy_done(delivery->result, delivery->sentence, delivery->live, delivery->config,
+                                              delivery->userdata);
                 break;
         }
 }
@@ -270,6 +286,44 @@ void fake_guests_emit(const char *uuid, enum guest_event_kind kind, const char *
         deliver_later(delivery);
 }
 
+/* The place of a domain's texts: that which it has, or a new one. */
+static size_t texts_of(const struct guest *guest)
+{
+        size_t place = 0;
+
+        while (texts[place].uuid[0] && strcmp(texts[place].uuid, guest->uuid) != 0)
+                require(++place < DOMAINS_MAX);
+        snprintf(texts[place].uuid, sizeof(texts[place].uuid), "%s", guest->uuid);
+        free(texts[place].name);
+        texts[place].name = must(strdup(guest->name));
+        return place;
+}
+
+static void set_text(char **text, const char *xml)
+{
+        char *copied = must(strdup(xml));
+
+        free(*text);
+        *text = copied;
+}
+
+void fake_guests_define(const char *xml)
+{
+        struct guest *parsed = NULL;
+
+        require(guest_parse_xml(xml, &parsed, NULL) == 0);
+        set_text(&texts[texts_of(parsed)].config, xml);
+        guest_free(parsed);
+}
+
+const char *fake_guests_xml(const char *uuid, bool config)
+{
+        for (size_t i = 0; i < DOMAINS_MAX; i++)
+                if (strcmp(texts[i].uuid, uuid) == 0)
+                        return config ? texts[i].config : texts[i].live;
+        return NULL;
+}
+
 void fake_guests_start(const char *xml, enum guest_state state)
 {
         struct vswitch_error error = { 0 };
@@ -290,6 +344,7 @@ void fake_guests_start(const char *xml, enum guest_state state)
                 for (place = domains; *place; place++)
                         require(place < &domains[DOMAINS_MAX - 1]);
         *place = guest;
+        set_text(&texts[texts_of(guest)].live, xml);
         fake_guests_emit(guest->uuid, GUEST_EVENT_LIFECYCLE, NULL,
                          state == GUEST_INCOMING ? "started/migrated" : "started/booted");
         post_changed(guest);
@@ -323,6 +378,7 @@ void fake_guests_edit(const char *xml)
         guest_free(parsed);
         guest_free(*place);
         *place = guest;
+        set_text(&texts[texts_of(guest)].live, xml);
         post_changed(guest);
 }
 
@@ -337,8 +393,11 @@ static void post_off(const char *uuid, const char *name)
 void fake_guests_end(const char *uuid, const char *detail)
 {
         struct guest **place = must(slot(uuid)), *guest = *place;
+        char **live = &texts[texts_of(guest)].live;
 
         *place = NULL;
+        free(*live);
+        *live = NULL;
         fake_guests_emit(guest->uuid, GUEST_EVENT_LIFECYCLE, NULL, detail);
         post_off(guest->uuid, guest->name);
         guest_free(guest);
@@ -409,6 +468,71 @@ static int attach(const char *uuid, const char *xml, char **ret_sentence)
         return r;
 }
 
+/* The XML with `policy` instead of the one of ours that it has. */
+static char *with_policy(const char *xml, const char *policy)
+{
+        const char *old = strstr(xml, "<vswitch:policy"), *end = old ? strstr(old, "</vswitch:policy>") : NULL;
+        const char *place = strstr(xml, "<metadata>");
+        char *result = NULL;
+
+        if (old) {
+                end = end ? end + strlen("</vswitch:policy>") : must(strstr(old, "/>")) + strlen("/>");
+                require(asprintf(&result, "%.*s%s%s", (int) (old - xml), xml, policy, end) >= 0);
+        } else if (place) {
+                place += strlen("<metadata>");
+                require(asprintf(&result, "%.*s%s%s", (int) (place - xml), xml, policy, place) >= 0);
+        } else {
+                place = must(strstr(xml, "</uuid>")) + strlen("</uuid>");
+                require(asprintf(&result, "%.*s<metadata>%s</metadata>%s", (int) (place - xml), xml, policy, place) >=
+                        0);
+        }
+        return result;
+}
+
+/* What METADATA_CHANGE makes of a running guest: it is read again. */
+static void change_policy(size_t place, const struct guest_policy_plan *plan)
+{
+        if (plan->config.changed) {
+                char *xml = with_policy(texts[place].config, plan->config.text);
+
+                free(texts[place].config);
+                texts[place].config = xml;
+        }
+        if (plan->live.changed) {
+                char *xml = with_policy(texts[place].live, plan->live.text);
+
+                fake_guests_edit(xml);
+                free(xml);
+        }
+}
+
+static void carry_out_policy(struct request *request, int result, const char *sentence)
+{
+        struct delivery *delivery = delivery_new(ANSWER);
+        struct guest_policy_plan plan = { 0 };
+        struct vswitch_error error = { 0 };
+        size_t place = 0;
+
+        while (place < DOMAINS_MAX && strcmp(texts[place].uuid, request->seen.uuid) != 0 &&
+               (!texts[place].name || strcmp(texts[place].name, request->seen.uuid) != 0))
+                place++;
+        if (result == 0 && place == DOMAINS_MAX)
+                result = vswitch_error_set(&error, -ENOENT, "Domain not found");
+        if (result == 0)
+                result = guest_policy_make_plan(texts[place].live, texts[place].config, &request->wish, &plan, &error);
+        if (result == 0 && !(request->wish.flags & GUEST_SET_DRY_RUN))
+                change_policy(place, &plan);
+        delivery->policy_done = request->policy_done;
+        delivery->userdata = request->userdata;
+        delivery->result = result;
+        delivery->sentence = must(strdup(error.text[0] ? error.text : result < 0 ? sentence : plan.note));
+        delivery->live = plan.live.text;
+        delivery->config = plan.config.text;
+        plan.live.text = plan.config.text = NULL;
+        guest_policy_plan_clear(&plan);
+        deliver_later(delivery);
+}
+
 /* Carries it out, or lets it fail with that result; the answer is posted, and what follows from it. */
 static void carry_out(struct request *request, int result, const char *sentence)
 {
@@ -416,8 +540,14 @@ static void carry_out(struct request *request, int result, const char *sentence)
         char *own_sentence = NULL;
         const char *uuid = request->seen.uuid;
 
+        if (request->seen.kind == FAKE_POLICY) {
+                carry_out_policy(request, result, sentence ? sentence : "");
+                return;
+        }
         if (result == 0)
                 switch (request->seen.kind) {
+                case FAKE_POLICY:
+                        break;
                 case FAKE_ATTACH:
                         result = attach(uuid, request->text, &own_sentence);
                         break;
@@ -447,6 +577,11 @@ static void carry_out(struct request *request, int result, const char *sentence)
 
 static void request_free(struct request *request)
 {
+        for (size_t i = 0; i < request->wish.changes_count; i++) {
+                free((char *) request->wish.changes[i].key);
+                free((char *) request->wish.changes[i].value);
+        }
+        free((struct guest_policy_change *) request->wish.changes);
         free(request->text);
         free(request);
 }
@@ -502,25 +637,39 @@ unsigned fake_guests_refreshed(void)
         return refreshed;
 }
 
-static int submit(struct guests *guests, enum fake_request_kind kind, const char *uuid, const char *text,
-                  guests_work work, guests_done done, void *userdata)
+static struct request *request_new(enum fake_request_kind kind, const char *domain, const char *text, void *userdata)
 {
-        struct request *request, **link = &requests;
+        struct request *request = must(calloc(1, sizeof(*request)));
 
-        if (guests != current)
-                return -ECANCELED;
         kinds[kind].count++;
-        request = must(calloc(1, sizeof(*request)));
         request->seen.kind = kind;
-        snprintf(request->seen.uuid, sizeof(request->seen.uuid), "%s", uuid ? uuid : "");
+        snprintf(request->seen.uuid, sizeof(request->seen.uuid), "%s", domain ? domain : "");
         request->text = text ? must(strdup(text)) : NULL;
         request->seen.text = request->text;
-        request->work = work;
-        request->done = done;
         request->userdata = userdata;
-        if (kind != FAKE_RUN && !is_up) {
-                post_answer(done, userdata, -ENOTCONN, "there is no connection to libvirt");
+        return request;
+}
+
+static void refuse(struct request *request, const char *sentence)
+{
+        if (request->seen.kind == FAKE_POLICY)
+                carry_out_policy(request, -ENOTCONN, sentence);
+        else
+                post_answer(request->done, request->userdata, -ENOTCONN, sentence);
+        request_free(request);
+}
+
+static int submit(struct guests *guests, struct request *request)
+{
+        enum fake_request_kind kind = request->seen.kind;
+        struct request **link = &requests;
+
+        if (guests != current) {
                 request_free(request);
+                return -ECANCELED;
+        }
+        if (kind != FAKE_RUN && !is_up) {
+                refuse(request, "there is no connection to libvirt");
         } else if (kinds[kind].hold) {
                 while (*link)
                         link = &(*link)->next;
@@ -536,7 +685,7 @@ static int submit(struct guests *guests, enum fake_request_kind kind, const char
 
 void fake_guests_down(const char *sentence)
 {
-        static const enum fake_request_kind of_libvirt[] = { FAKE_ATTACH, FAKE_DETACH };
+        static const enum fake_request_kind of_libvirt[] = { FAKE_ATTACH, FAKE_DETACH, FAKE_POLICY };
 
         if (!is_up)
                 return;
@@ -545,8 +694,8 @@ void fake_guests_down(const char *sentence)
         if (!current)
                 return;
         for (size_t i = 0; i < sizeof(of_libvirt) / sizeof(of_libvirt[0]); i++)
-                for (struct request *request; (request = take(of_libvirt[i])); request_free(request))
-                        post_answer(request->done, request->userdata, -ENOTCONN, sentence);
+                for (struct request *request; (request = take(of_libvirt[i]));)
+                        refuse(request, sentence);
         post_connection();
 }
 
@@ -567,7 +716,11 @@ void fake_guests_reset(void)
         for (size_t i = 0; i < DOMAINS_MAX; i++) {
                 guest_free(domains[i]);
                 domains[i] = NULL;
+                free(texts[i].name);
+                free(texts[i].live);
+                free(texts[i].config);
         }
+        memset(texts, 0, sizeof(texts));
         last_id = 0;
         is_up = true;
         unplug_how = FAKE_UNPLUG_AT_ONCE;
@@ -626,6 +779,8 @@ void guests_free(struct guests *guests)
                 requests = request->next;
                 if (request->done)
                         request->done(-ECANCELED, "the daemon ends", request->userdata);
+                if (request->policy_done)
+                        request->policy_done(-ECANCELED, "the daemon ends", NULL, NULL, request->userdata);
                 request_free(request);
         }
         guests_unref(guests);
@@ -638,12 +793,18 @@ void guests_freep(struct guests **guests)
 
 int guests_attach(struct guests *guests, const char *uuid, const char *device_xml, guests_done done, void *userdata)
 {
-        return submit(guests, FAKE_ATTACH, uuid, device_xml, NULL, done, userdata);
+        struct request *request = request_new(FAKE_ATTACH, uuid, device_xml, userdata);
+
+        request->done = done;
+        return submit(guests, request);
 }
 
 int guests_detach(struct guests *guests, const char *uuid, const char *alias, guests_done done, void *userdata)
 {
-        return submit(guests, FAKE_DETACH, uuid, alias, NULL, done, userdata);
+        struct request *request = request_new(FAKE_DETACH, uuid, alias, userdata);
+
+        request->done = done;
+        return submit(guests, request);
 }
 
 int guests_refresh(struct guests *guests, const char *uuid)
@@ -662,5 +823,24 @@ int guests_refresh(struct guests *guests, const char *uuid)
 
 int guests_run(struct guests *guests, guests_work work, guests_done done, void *userdata)
 {
-        return submit(guests, FAKE_RUN, NULL, NULL, work, done, userdata);
+        struct request *request = request_new(FAKE_RUN, NULL, NULL, userdata);
+
+        request->work = work;
+        request->done = done;
+        return submit(guests, request);
+}
+
+int guests_set_policy(struct guests *guests, const char *domain, const char *alias,
+                      const struct guest_policy_change *changes, size_t changes_count, uint32_t flags,
+                      guests_policy_done done, void *userdata)
+{
+        struct guest_policy_change *copies = must(calloc(changes_count + 1, sizeof(*copies)));
+        struct request *request = request_new(FAKE_POLICY, domain, alias, userdata);
+
+        for (size_t i = 0; i < changes_count; i++)
+                copies[i] =
+                        (struct guest_policy_change){ must(strdup(changes[i].key)), must(strdup(changes[i].value)) };
+        request->wish = (struct guest_policy_wish){ request->text, copies, changes_count, flags };
+        request->policy_done = done;
+        return submit(guests, request);
 }

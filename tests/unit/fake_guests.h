@@ -17,6 +17,7 @@
 enum fake_request_kind {
         FAKE_ATTACH,
         FAKE_DETACH,
+        FAKE_POLICY, /* guests_set_policy */
         FAKE_RUN,
 };
 
@@ -40,6 +41,11 @@ void fake_guests_up(void);
 void fake_guests_start(const char *xml, enum guest_state state);
 /* Something has happened to it: `changed` follows. No event by itself, see fake_guests_emit. */
 void fake_guests_set_state(const char *uuid, enum guest_state state, bool outgoing);
+/* Gives a domain that runs, or one that does not, a definition for its next start: what GUEST_SET_CONFIG changes. Without
+ * it a domain is transient. */
+void fake_guests_define(const char *xml);
+/* The domain's XML, running or (`config`) as defined, with the metadata that was written since; NULL when there is none. */
+const char *fake_guests_xml(const char *uuid, bool config);
 /* Its definition was edited while it runs: NICs and what is said of them are those of the XML, VFs and state stay.
  * `changed` follows. */
 void fake_guests_edit(const char *xml);
@@ -63,7 +69,7 @@ void fake_guests_fail(enum fake_request_kind kind, int result, const char *sente
 struct fake_request {
         enum fake_request_kind kind;
         char uuid[GUEST_UUID_SIZE];
-        const char *text; /* the device's XML, or its alias; NULL for FAKE_RUN */
+        const char *text; /* the device's XML, or its alias; the NIC's alias for FAKE_POLICY; NULL for FAKE_RUN */
 };
 
 /* The oldest held request of this kind, or NULL. */

@@ -32,6 +32,8 @@ static struct {
         enum guest_state state;
         int id;
         char name[64];
+        unsigned weight;   /* of the first NIC's policy */
+        bool weight_given; /* ... which says one */
 } known[64];
 static size_t known_count;
 static struct guest_event seen[4096];
@@ -64,6 +66,17 @@ static void remember(const struct guest *guest)
         known[i].state = guest->state;
         known[i].id = guest->id;
         snprintf(known[i].name, sizeof(known[i].name), "%s", guest->name);
+        known[i].weight_given = guest->nics_count > 0 && guest->nics[0].policy_given & GUEST_POLICY_WEIGHT;
+        known[i].weight = known[i].weight_given ? guest->nics[0].policy.weight : 0;
+}
+
+/* The weight that the guest was last seen with; -1: none. */
+static int weight_of(const char *uuid)
+{
+        for (size_t i = 0; i < known_count; i++)
+                if (strcmp(known[i].uuid, uuid) == 0 && known[i].weight_given)
+                        return (int) known[i].weight;
+        return -1;
 }
 
 static enum guest_state state_of(const char *uuid)
@@ -288,6 +301,169 @@ START_TEST(requests_are_answered_with_libvirts_words)
         ck_assert_ptr_nonnull(strstr(detach_nowhere.sentence, "omain not found"));
         run_for(100 * 1000);
         ck_assert_uint_eq(attach.times + attach_nowhere.times + detach.times + detach_nowhere.times, 4);
+        stop();
+}
+END_TEST
+
+/* A NIC's policy in the domain's metadata. */
+
+#define POLICY_UUID "44444444-4444-4444-4444-444444444444"
+#define POLICY_XML                                                                                                     \
+        "<domain type='test'><name>p1</name><uuid>" POLICY_UUID                                                        \
+        "</uuid><metadata><app:a xmlns:app='urn:app'>b</app:a>"                                                        \
+        "</metadata><memory unit='MiB'>64</memory><os><type>hvm</type></os><devices><interface type='bridge'>"         \
+        "<mac address='52:54:00:12:34:56'/><source bridge='br0'/><alias "                                              \
+        "name='ua-net0'/></interface></devices></domain>"
+
+struct policy_answer {
+        unsigned times;
+        int result;
+        char sentence[512];
+        char live[1024], config[1024]; /* "-": NULL */
+};
+
+static void on_policy(int result, const char *text, const char *live, const char *config, void *userdata)
+{
+        struct policy_answer *answer = userdata;
+
+        answer->times++;
+        answer->result = result;
+        snprintf(answer->sentence, sizeof(answer->sentence), "%s", text);
+        snprintf(answer->live, sizeof(answer->live), "%s", live ? live : "-");
+        snprintf(answer->config, sizeof(answer->config), "%s", config ? config : "-");
+}
+
+static struct policy_answer set_policy(const char *domain, const char *alias, const char *key, const char *value,
+                                       uint32_t flags)
+{
+        const struct guest_policy_change change = { key, value };
+        struct policy_answer answer = { 0 };
+
+        ck_assert_int_eq(guests_set_policy(guests, domain, alias, &change, 1, flags, on_policy, &answer), 0);
+        ck_assert_uint_eq(answer.times, 0); /* never from inside the call */
+        RUN_UNTIL(answer.times == 1);
+        return answer;
+}
+
+static bool metadata_says(virDomainPtr domain, unsigned flags, const char *what)
+{
+        char *xml = virDomainGetXMLDesc(domain, flags);
+        bool says = strstr(xml, what) != NULL;
+
+        /* Somebody else's is always there. */
+        ck_assert_ptr_nonnull(strstr(xml, "<app:a xmlns:app=\"urn:app\">b</app:a>"));
+        free(xml);
+        return says;
+}
+
+START_TEST(a_policy_is_written_to_the_metadata)
+{
+        virConnectPtr other_side;
+        struct policy_answer answer;
+        virDomainPtr domain;
+
+        start("test:///default");
+        RUN_UNTIL(lists == 1);
+        other_side = virConnectOpen("test:///default");
+        domain = virDomainDefineXML(other_side, POLICY_XML);
+        ck_assert_ptr_nonnull(domain);
+
+        /* Not running, by its name. */
+        answer = set_policy("p1", "", "weight", "70", 0);
+        ck_assert_msg(answer.result == 0, "%s", answer.sentence);
+        ck_assert_str_eq(answer.live, "-");
+        ck_assert_str_eq(answer.config, "<vswitch:policy xmlns:vswitch=\"urn:vswitch:policy:1\">\n"
+                                        "  <vswitch:nic alias=\"ua-net0\" weight=\"70\"/>\n</vswitch:policy>");
+        ck_assert(metadata_says(domain, VIR_DOMAIN_XML_INACTIVE, "alias=\"ua-net0\" weight=\"70\""));
+        ck_assert_int_eq(set_policy("p1", "ua-net0", "weight", "70", GUEST_SET_LIVE).result, -EINVAL);
+        ck_assert_int_eq(virDomainCreate(domain), 0);
+        RUN_UNTIL(weight_of(POLICY_UUID) == 70);
+
+        /* Both; and it is heard of at once, and goes along with a migration. */
+        answer = set_policy(POLICY_UUID, "ua-net0", "weight", "0", 0);
+        ck_assert_msg(answer.result == 0, "%s", answer.sentence);
+        ck_assert_str_eq(answer.live, answer.config);
+        RUN_UNTIL(weight_of(POLICY_UUID) == 0);
+        ck_assert(metadata_says(domain, 0, "weight=\"0\""));
+        ck_assert(metadata_says(domain, VIR_DOMAIN_XML_INACTIVE, "weight=\"0\""));
+        ck_assert(metadata_says(domain, VIR_DOMAIN_XML_MIGRATABLE, "weight=\"0\""));
+
+        /* One of them; none of them. */
+        answer = set_policy(POLICY_UUID, "ua-net0", "weight", "20", GUEST_SET_LIVE);
+        ck_assert_str_eq(answer.config, "-");
+        RUN_UNTIL(weight_of(POLICY_UUID) == 20);
+        ck_assert(metadata_says(domain, VIR_DOMAIN_XML_INACTIVE, "weight=\"0\""));
+        answer = set_policy(POLICY_UUID, "ua-net0", "weight", "30", GUEST_SET_DRY_RUN);
+        ck_assert_ptr_nonnull(strstr(answer.live, "weight=\"30\""));
+        ck_assert_ptr_nonnull(strstr(answer.config, "weight=\"30\""));
+        ck_assert(metadata_says(domain, 0, "weight=\"20\""));
+
+        /* An operator with virsh. */
+        ck_assert_int_eq(virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT,
+                                              "<policy><nic alias='ua-net0' weight='90'/></policy>", "v",
+                                              "urn:vswitch:policy:1", VIR_DOMAIN_AFFECT_LIVE),
+                         0);
+        RUN_UNTIL(weight_of(POLICY_UUID) == 90);
+
+        /* Gone again. */
+        answer = set_policy(POLICY_UUID, "ua-net0", "weight", "", 0);
+        ck_assert_msg(answer.result == 0, "%s", answer.sentence);
+        ck_assert_str_eq(answer.live, "");
+        RUN_UNTIL(weight_of(POLICY_UUID) == -1);
+        ck_assert(!metadata_says(domain, 0, "policy"));
+        ck_assert(!metadata_says(domain, VIR_DOMAIN_XML_INACTIVE, "policy"));
+        virDomainFree(domain);
+        virConnectClose(other_side);
+        stop();
+}
+END_TEST
+
+START_TEST(what_is_in_the_way_of_a_policy)
+{
+        virConnectPtr other_side;
+        struct policy_answer answer;
+        virDomainPtr domain;
+
+        start("test:///default");
+        RUN_UNTIL(lists == 1);
+        other_side = virConnectOpen("test:///default");
+        domain = virDomainCreateXML(other_side, POLICY_XML, 0);
+        ck_assert_ptr_nonnull(domain);
+        answer = set_policy("nobody", "", "weight", "70", 0);
+        ck_assert_int_eq(answer.result, -ENOENT);
+        ck_assert_ptr_nonnull(strstr(answer.sentence, "omain not found"));
+        answer = set_policy("p1", "", "weight", "700", 0);
+        ck_assert_int_eq(answer.result, -EINVAL);
+        ck_assert_str_eq(answer.sentence, "weight='700': write a number from 0 (no VF) to 100");
+        ck_assert_str_eq(answer.live, "-");
+        answer = set_policy("p1", "", "weight", "70", GUEST_SET_CONFIG);
+        ck_assert_int_eq(answer.result, -EINVAL);
+        ck_assert_ptr_nonnull(strstr(answer.sentence, "transient"));
+
+        /* Written by a newer version. */
+        ck_assert_int_eq(virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, "<policy/>", "v",
+                                              "urn:vswitch:policy:2", VIR_DOMAIN_AFFECT_LIVE),
+                         0);
+        answer = set_policy("p1", "", "weight", "70", 0);
+        ck_assert_int_eq(answer.result, -EBADMSG);
+        ck_assert(metadata_says(domain, 0, "urn:vswitch:policy:2"));
+        answer = set_policy("p1", "", "weight", "70", GUEST_SET_REPLACE);
+        ck_assert_msg(answer.result == 0, "%s", answer.sentence);
+        ck_assert(!metadata_says(domain, 0, "urn:vswitch:policy:2"));
+        ck_assert(metadata_says(domain, 0, "weight=\"70\""));
+        virDomainFree(domain);
+        virConnectClose(other_side);
+        stop();
+}
+END_TEST
+
+START_TEST(a_policy_without_libvirt)
+{
+        struct policy_answer answer;
+
+        start("qemu+unix:///system?socket=/nonexistent/socket");
+        answer = set_policy("g1", "", "weight", "70", 0);
+        ck_assert_int_eq(answer.result, -ENOTCONN);
         stop();
 }
 END_TEST
@@ -607,6 +783,9 @@ int main(void)
         tcase_add_test(tests, lists_and_hears);
         tcase_add_test(tests, transient_domain_comes_and_goes);
         tcase_add_test(tests, requests_are_answered_with_libvirts_words);
+        tcase_add_test(tests, a_policy_is_written_to_the_metadata);
+        tcase_add_test(tests, what_is_in_the_way_of_a_policy);
+        tcase_add_test(tests, a_policy_without_libvirt);
         tcase_add_test(tests, work_runs_without_libvirt);
         tcase_add_test(tests, libvirt_comes_later);
         tcase_add_test(tests, end_answers_what_is_open);
