@@ -238,7 +238,7 @@ static void load_file(const char *path, bool is_claim, const struct claim_store_
                 visitor->nic(&record, userdata);
 }
 
-static int load_directory(const char *directory, bool is_claim, const struct claim_store_visitor *visitor,
+static int load_directory(const char *directory, bool is_claim, bool tidy, const struct claim_store_visitor *visitor,
                           void *userdata, struct vswitch_error *error)
 {
         DIR *entries = opendir(directory);
@@ -250,7 +250,7 @@ static int load_directory(const char *directory, bool is_claim, const struct cla
 
                 if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
                         break;
-                if (has_suffix(entry->d_name, ".new"))
+                if (tidy && has_suffix(entry->d_name, ".new"))
                         unlink(path); /* a write that a crash interrupted: never took effect */
                 else if (has_suffix(entry->d_name, ".json"))
                         load_file(path, is_claim, visitor, userdata);
@@ -262,7 +262,28 @@ static int load_directory(const char *directory, bool is_claim, const struct cla
 int claim_store_load(struct claim_store *store, const struct claim_store_visitor *visitor, void *userdata,
                      struct vswitch_error *error)
 {
-        int r = load_directory(store->nics_directory, false, visitor, userdata, error);
+        int r = load_directory(store->nics_directory, false, true, visitor, userdata, error);
 
-        return r < 0 ? r : load_directory(store->claims_directory, true, visitor, userdata, error);
+        return r < 0 ? r : load_directory(store->claims_directory, true, true, visitor, userdata, error);
+}
+
+/* A directory that is not there is empty. */
+static int look_into(const char *directory, const char *name, bool is_claim, const struct claim_store_visitor *visitor,
+                     void *userdata, struct vswitch_error *error)
+{
+        __attribute__((cleanup(free_string))) char *path = NULL;
+        int r;
+
+        if (asprintf(&path, "%s/%s", directory, name) < 0)
+                return -ENOMEM;
+        r = load_directory(path, is_claim, false, visitor, userdata, error);
+        return r == -ENOENT ? 0 : r;
+}
+
+int claim_store_look(const char *directory, const struct claim_store_visitor *visitor, void *userdata,
+                     struct vswitch_error *error)
+{
+        int r = look_into(directory, "nics", false, visitor, userdata, error);
+
+        return r < 0 ? r : look_into(directory, "claims", true, visitor, userdata, error);
 }

@@ -61,3 +61,8 @@ struct claim_store_visitor {
 };
 int claim_store_load(struct claim_store *store, const struct claim_store_visitor *visitor, void *userdata,
                      struct vswitch_error *error);
+
+/* The same for somebody else than the daemon, which may run and be writing: changes nothing, makes no directory, and
+ * finds nothing where there is none. `directory` is that of claim_store_open(). */
+int claim_store_look(const char *directory, const struct claim_store_visitor *visitor, void *userdata,
+                     struct vswitch_error *error);
