@@ -215,3 +215,6 @@ const char *failover_pin_to_string(enum failover_pin pin);
 
 /* The rules in their order, for documents and coverage. NULL past the end. */
 const char *failover_rule_name(size_t index);
+const char *failover_rule_applies(size_t index); /* when, in words */
+enum failover_situation failover_rule_situation(size_t index);
+bool failover_rule_keeps_tables(size_t index); /* it touches none */

@@ -546,35 +546,55 @@ static void then_synthetic(const struct view *view, struct failover_decision *de
 
 static const struct rule {
         const char *name;
+        const char *applies; /* for documents: when */
         bool (*when)(const struct view *view);
         enum failover_situation situation;
         bool keeps_tables; /* whatever is there stays */
         void (*then)(const struct view *view, struct failover_decision *decision);
 } rules[] = {
-        { "unknown-guest-lost-its-vf", when_unknown_and_vf_gone, FAILOVER_SITUATION_OFFERING, false,
-          then_unknown_and_vf_gone },
-        { "unknown-guest", when_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_unknown },
-        { "vf-gone", when_vf_gone, FAILOVER_SITUATION_WITHDRAWN, false, then_vf_gone },
-        { "lease-waits", when_lease_waits, FAILOVER_SITUATION_EXPECTED, false, then_lease_waits },
-        { "absent", when_absent, FAILOVER_SITUATION_ABSENT, false, then_absent },
-        { "incoming", when_incoming, FAILOVER_SITUATION_EXPECTED, false, then_incoming },
-        { "loaded", when_loaded, FAILOVER_SITUATION_ARRIVING, false, then_loaded },
-        { "handed-over", when_handed_over, FAILOVER_SITUATION_HANDED_OVER, false, then_handed_over },
-        { "somebody-elses-vf", when_not_ours, FAILOVER_SITUATION_UNMANAGED, true, then_not_ours },
-        { "attachment-unknown", when_attachment_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_attachment_unknown },
-        { "vf-without-mac", when_without_mac, FAILOVER_SITUATION_WITHDRAWING, false, then_without_mac },
-        { "leaving-asked", when_leaving_asked, FAILOVER_SITUATION_WITHDRAWING, false, then_leaving_asked },
-        { "leaving-gone", when_leaving_gone, FAILOVER_SITUATION_WITHDRAWN, false, then_leaving_gone },
-        { "on-vf", when_on_vf, FAILOVER_SITUATION_ON_VF, false, then_on_vf },
-        { "withdrawing", when_withdrawing, FAILOVER_SITUATION_WITHDRAWING, false, then_withdrawing },
-        { "offering", when_offering, FAILOVER_SITUATION_OFFERING, false, then_offering },
-        { "withdrawn", when_withdrawn, FAILOVER_SITUATION_WITHDRAWN, false, then_withdrawn },
-        { "attaching", when_attaching, FAILOVER_SITUATION_OFFERING, false, then_attaching },
-        { "returning", when_returning, FAILOVER_SITUATION_RETURNING, false, then_returning },
-        { "preparing", when_preparing, FAILOVER_SITUATION_PREPARING, false, then_preparing },
-        { "ready-to-attach", when_ready_to_attach, FAILOVER_SITUATION_PREPARING, false, then_ready_to_attach },
-        { "claiming", when_claiming, FAILOVER_SITUATION_PREPARING, false, then_claiming },
-        { "synthetic", when_always, FAILOVER_SITUATION_SYNTHETIC, false, then_synthetic },
+        { "unknown-guest-lost-its-vf",
+          "libvirt is not heard, and the VF of a guest that was on it has no vectors any more",
+          when_unknown_and_vf_gone, FAILOVER_SITUATION_OFFERING, false, then_unknown_and_vf_gone },
+        { "unknown-guest", "libvirt is not heard", when_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_unknown },
+        { "vf-gone", "the claimed VF does not exist any more", when_vf_gone, FAILOVER_SITUATION_WITHDRAWN, false,
+          then_vf_gone },
+        { "lease-waits", "a VF is kept for a guest that was announced and has not come yet", when_lease_waits,
+          FAILOVER_SITUATION_EXPECTED, false, then_lease_waits },
+        { "absent", "the guest has no QEMU here", when_absent, FAILOVER_SITUATION_ABSENT, false, then_absent },
+        { "incoming", "QEMU waits for the guest, which still runs on another host", when_incoming,
+          FAILOVER_SITUATION_EXPECTED, false, then_incoming },
+        { "loaded", "the guest's state is loaded: it has stopped there and is about to run here", when_loaded,
+          FAILOVER_SITUATION_ARRIVING, false, then_loaded },
+        { "handed-over", "the guest has stopped here at the end of a migration", when_handed_over,
+          FAILOVER_SITUATION_HANDED_OVER, false, then_handed_over },
+        { "somebody-elses-vf", "the guest has a VF that vswitch did not give it", when_not_ours,
+          FAILOVER_SITUATION_UNMANAGED, true, then_not_ours },
+        { "attachment-unknown", "it is not known whether the guest has the VF, or whether it drives it",
+          when_attachment_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_attachment_unknown },
+        { "vf-without-mac", "the guest drives the VF, and the VF does not have the NIC's MAC", when_without_mac,
+          FAILOVER_SITUATION_WITHDRAWING, false, then_without_mac },
+        { "leaving-asked", "a migration goes out and QEMU has asked the guest to let go of the VF", when_leaving_asked,
+          FAILOVER_SITUATION_WITHDRAWING, false, then_leaving_asked },
+        { "leaving-gone", "a migration goes out and the guest has let go of the VF", when_leaving_gone,
+          FAILOVER_SITUATION_WITHDRAWN, false, then_leaving_gone },
+        { "on-vf", "the guest drives the VF and may keep it, or does not let go of it", when_on_vf,
+          FAILOVER_SITUATION_ON_VF, false, then_on_vf },
+        { "withdrawing", "the guest drives the VF and should not", when_withdrawing, FAILOVER_SITUATION_WITHDRAWING,
+          false, then_withdrawing },
+        { "offering", "the guest has the VF, may use it, and does not drive it yet", when_offering,
+          FAILOVER_SITUATION_OFFERING, false, then_offering },
+        { "withdrawn", "the guest has let go of the VF (or never drove it) and should not have it", when_withdrawn,
+          FAILOVER_SITUATION_WITHDRAWN, false, then_withdrawn },
+        { "attaching", "the VF is being attached", when_attaching, FAILOVER_SITUATION_OFFERING, false, then_attaching },
+        { "returning", "the VF is not in the guest any more and not wanted", when_returning,
+          FAILOVER_SITUATION_RETURNING, false, then_returning },
+        { "preparing", "a VF is claimed and not ready yet", when_preparing, FAILOVER_SITUATION_PREPARING, false,
+          then_preparing },
+        { "ready-to-attach", "a VF is ready and the guest runs", when_ready_to_attach, FAILOVER_SITUATION_PREPARING,
+          false, then_ready_to_attach },
+        { "claiming", "the guest runs, wants a VF and has none", when_claiming, FAILOVER_SITUATION_PREPARING, false,
+          then_claiming },
+        { "synthetic", "always", when_always, FAILOVER_SITUATION_SYNTHETIC, false, then_synthetic },
 };
 
 #define RULES_COUNT (sizeof(rules) / sizeof(rules[0]))
@@ -582,6 +602,21 @@ static const struct rule {
 const char *failover_rule_name(size_t index)
 {
         return index < RULES_COUNT ? rules[index].name : NULL;
+}
+
+const char *failover_rule_applies(size_t index)
+{
+        return index < RULES_COUNT ? rules[index].applies : NULL;
+}
+
+enum failover_situation failover_rule_situation(size_t index)
+{
+        return index < RULES_COUNT ? rules[index].situation : FAILOVER_SITUATION_UNKNOWN;
+}
+
+bool failover_rule_keeps_tables(size_t index)
+{
+        return index < RULES_COUNT && rules[index].keeps_tables;
 }
 
 /* ---- the wanted path ---- */

@@ -131,7 +131,7 @@ void checks_probe(struct world *world, unsigned host_number, unsigned nic)
         const struct device *device = &world->nics[nic].devices[host_number];
         enum failover_situation situation = host->agents[nic].decision.situation;
 
-        if (world->nics[nic].shares_mac || checks_troubled(world, host_number) || device->mac == world->nics[nic].mac ||
+        if (world->nics[nic].unchecked || checks_troubled(world, host_number) || device->mac == world->nics[nic].mac ||
             cards_vf_of(host, device)->dying)
                 return;
         if (situation == FAILOVER_SITUATION_OFFERING || situation == FAILOVER_SITUATION_ON_VF)
@@ -178,7 +178,7 @@ void checks_after_decision(struct world *world, unsigned host_number, unsigned n
         if (at_rest && decision->tables.vf_filter && decision->tables.uplink_filter)
                 world_violation(world, "two-places", "host %u: NIC %u: %s wants the MAC in two places", host_number,
                                 nic, failover_situation_to_string(decision->situation));
-        if (at_rest && decision->actions_count == 0 && !world->nics[nic].shares_mac && !world->nics[nic].unplugged &&
+        if (at_rest && decision->actions_count == 0 && !world->nics[nic].unchecked && !world->nics[nic].unplugged &&
             !checks_troubled(world, host_number) && decision->situation != FAILOVER_SITUATION_ABSENT &&
             agent->facts.uplink_present && agent->facts.uplink_filter != FAILOVER_UNKNOWN &&
             !tables_agree(world, host_number, nic))
@@ -207,7 +207,7 @@ void checks_places(struct world *world)
 {
         for (unsigned nic = 0; nic < world->nics_count; nic++) {
                 unsigned places = 0;
-                bool excused = world->nics[nic].shares_mac;
+                bool excused = world->nics[nic].unchecked;
 
                 for (unsigned host = 0; host < world->hosts_count; host++)
                         if (has_place(world, host, world->nics[nic].mac)) {
@@ -237,7 +237,7 @@ void checks_arrival(struct world *world, unsigned host_number, unsigned nic, boo
         const struct host *host = &world->hosts[host_number];
         int8_t mac = world->nics[nic].mac;
 
-        if (world->nics[nic].shares_mac || world->nics[nic].unplugged || checks_troubled(world, host_number) ||
+        if (world->nics[nic].unchecked || world->nics[nic].unplugged || checks_troubled(world, host_number) ||
             host->heard_since > world->migrations[world->nics[nic].guest].loaded || !host->cards[host->active].bound ||
             host->crash_in > 0 || host->disk_full_until > 0)
                 return;
@@ -297,7 +297,7 @@ static void check_absent(struct world *world, unsigned host_number, unsigned nic
         const struct host *host = &world->hosts[host_number];
         const struct agent *agent = &host->agents[nic];
 
-        if (claim_is_stranded(host, agent) || world->nics[nic].shares_mac)
+        if (claim_is_stranded(host, agent) || world->nics[nic].unchecked)
                 return;
         for (unsigned slot = 0; slot < CARDS_MAX * VFS_MAX; slot++)
                 if (host->disk_claims[slot].present && host->disk_claims[slot].nic == (int8_t) nic) {
@@ -320,10 +320,12 @@ static void check_present(struct world *world, unsigned host_number, unsigned ni
         const struct agent *agent = &host->agents[nic];
         const struct card *card = &host->cards[host->active];
         bool may = card->bound && card->carrier && !agent->held && !agent->held_by_migration &&
-                   !world->nics[nic].shares_mac && usable_vfs(world, host_number) >= competitors &&
-                   is_well(world, nic) && !claim_is_stranded(host, agent);
+                   !world->nics[nic].unchecked && usable_vfs(world, host_number) >= competitors &&
+                   is_well(world, nic) && !claim_is_stranded(host, agent) &&
+                   /* An arrival told after what the guest accepted: it is asked again at its next reset. */
+                   (host->reorder_until == 0 || agent->decision.reason != FAILOVER_REASON_GUEST_NOT_READY);
 
-        if (reach_is_deaf(world, nic) && !world->nics[nic].shares_mac)
+        if (reach_is_deaf(world, nic) && !world->nics[nic].unchecked)
                 world_violation(world, "deaf-in-the-end", "host %u: NIC %u does not hear all in the end (rule %s)",
                                 host_number, nic, agent->decision.rule ? agent->decision.rule : "none");
         else if (may && !is_on_vf(world, host_number, nic))
@@ -388,7 +390,7 @@ static bool stays_as_it_is(const struct world *world, unsigned host_number, unsi
                 return !world->guests[world->nics[nic].guest].instances[host_number].state;
         if (agent->claimed && host->disk_claims[agent->claim.card * VFS_MAX + agent->claim.vf].leased)
                 return false; /* the disk was full when it came */
-        if (world->nics[nic].shares_mac || agent->facts.call != FAILOVER_CALL_NONE ||
+        if (world->nics[nic].unchecked || agent->facts.call != FAILOVER_CALL_NONE ||
             !runs_on(world, nic, host_number) || agent->progress.retry_at)
                 return false;
         if (is_on_vf(world, host_number, nic))

@@ -186,6 +186,9 @@ static bool excuses(const struct impossible_pair *excuse, unsigned a, unsigned b
 {
         const struct fact *first = &facts_table[a / VALUES_MAX], *second = &facts_table[b / VALUES_MAX];
 
+        if (!excuse->other) /* the value never occurs, whatever the other one is */
+                return strcmp(excuse->fact, first->name) == 0 && names(excuse->values, first->values[a % VALUES_MAX]);
+
         return strcmp(excuse->fact, first->name) == 0 && strcmp(excuse->other, second->name) == 0 &&
                names(excuse->values, first->values[a % VALUES_MAX]) &&
                names(excuse->other_values, second->values[b % VALUES_MAX]);
@@ -197,6 +200,14 @@ static const char *find_excuse(unsigned a, unsigned b)
                 if (excuses(&impossible_pairs[i], a, b) || excuses(&impossible_pairs[i], b, a))
                         return impossible_pairs[i].why;
         return NULL;
+}
+
+static bool never_occurs(unsigned slot)
+{
+        for (size_t i = 0; i < impossible_pairs_count; i++)
+                if (!impossible_pairs[i].other && excuses(&impossible_pairs[i], slot, slot))
+                        return true;
+        return false;
 }
 
 static bool exists(unsigned slot)
@@ -227,7 +238,8 @@ static unsigned report_singles(const struct coverage *coverage, FILE *out)
                 for (unsigned value = 0; value < VALUES_MAX && facts_table[fact].values[value]; value++) {
                         fprintf(out, " %s:%llu", facts_table[fact].values[value],
                                 (unsigned long long) coverage->values[fact * VALUES_MAX + value]);
-                        missing += coverage->values[fact * VALUES_MAX + value] == 0;
+                        missing += coverage->values[fact * VALUES_MAX + value] == 0 &&
+                                   !never_occurs(fact * VALUES_MAX + value);
                 }
                 fputc('\n', out);
         }

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* Values are names separated by blanks, or "*". */
+/* Values are names separated by blanks, or "*". Without `other` the value itself never occurs. */
 struct impossible_pair {
         const char *fact, *values;
         const char *other, *other_values;

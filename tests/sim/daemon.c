@@ -427,7 +427,8 @@ static void apply_snapshot(struct world *world, unsigned host_number, const stru
                 ours = agent->claimed && has_vf && message->vf[nic] == agent->claim.card * VFS_MAX + agent->claim.vf;
                 if (agent->in_guest && domain->presence.state == FAILOVER_GUEST_EXPECTED)
                         continue;
-                agent->obstacle = has_vf && !ours ? FAILOVER_REASON_VF_NOT_OURS : FAILOVER_REASON_NONE;
+                agent->obstacle = (has_vf && !ours) || world->nics[nic].has_other_vf ? FAILOVER_REASON_VF_NOT_OURS
+                                                                                     : FAILOVER_REASON_NONE;
                 if (ours && agent->facts.attached != FAILOVER_YES)
                         agent->facts.attached_since = world->now;
                 agent->tables_stale |= (agent->facts.attached == FAILOVER_YES) != ours;

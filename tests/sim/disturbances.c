@@ -330,6 +330,7 @@ void disturbances_end(struct world *world, const struct event *event)
                 struct nic *nic = &world->nics[event->nic];
 
                 nic->unplugged = false;
+                world->announced[event->nic] = world->now; /* it speaks for itself */
                 for (unsigned i = 0; i < world->hosts_count; i++)
                         trouble(&world->hosts[i], world->now, SECOND); /* until the snapshot */
                 if (world->guests[nic->guest].host != NOBODY && world->guests[nic->guest].standby)

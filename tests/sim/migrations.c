@@ -331,9 +331,10 @@ static void resumed(struct world *world, unsigned guest_number)
         struct guest *guest = &world->guests[guest_number];
         unsigned destination = migration->destination;
 
-        if (guest->host == (int8_t) destination) {
+        if (!migration->incoming) {
                 /* The second time: QEMU at the source ends. */
-                check_arrival(world, guest_number, true);
+                if (guest->host == (int8_t) destination)
+                        check_arrival(world, guest_number, true);
                 guests_stop(world, guest_number, migration->source, TEXT_STOPPED_MIGRATED);
                 end(world, guest_number);
                 return;

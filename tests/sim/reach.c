@@ -256,7 +256,7 @@ static void judge(struct world *world, unsigned nic, enum sender sender, enum fa
                 else if (fate == FATE_PERMITTED)
                         look_again(world, nic, world->now + PERMITTED_MAX);
         }
-        if (world->nics[nic].shares_mac || (fate != FATE_REACTION && fate != FATE_PERMITTED && fate != FATE_TROUBLE))
+        if (world->nics[nic].unchecked || (fate != FATE_REACTION && fate != FATE_PERMITTED && fate != FATE_TROUBLE))
                 return;
         host = (unsigned) world->guests[world->nics[nic].guest].host;
         if (fate == FATE_TROUBLE) {

@@ -163,7 +163,12 @@ void schedule_make_world(struct world *world)
         if (world->nics_count > 1 && random_chance(random, 4)) {
                 /* Two NICs with one MAC */
                 world->nics[1].mac = world->nics[0].mac;
-                world->nics[0].shares_mac = world->nics[1].shares_mac = true;
+                world->nics[0].unchecked = world->nics[1].unchecked = true;
+        }
+        if (random_chance(random, 3)) {
+                struct nic *nic = &world->nics[random_below(random, world->nics_count)];
+
+                nic->has_other_vf = nic->unchecked = true;
         }
         for (unsigned i = 0; i < world->hosts_count; i++) {
                 struct event *event =

@@ -275,9 +275,10 @@ struct guest {
 
 struct nic {
         uint8_t guest;
-        int8_t mac;      /* the number of the NIC whose MAC it is: its own, or (by mistake) another's */
-        bool unplugged;  /* the virtio NIC is out of the guest for now */
-        bool shares_mac; /* two NICs have it */
+        int8_t mac;        /* the number of the NIC whose MAC it is: its own, or (by mistake) another's */
+        bool unplugged;    /* the virtio NIC is out of the guest for now */
+        bool unchecked;    /* two NICs have its MAC, or it is not vswitch's business: only the others must not suffer */
+        bool has_other_vf; /* its owner gave it a VF of his own */
         struct device devices[HOSTS_MAX];
 };
 
