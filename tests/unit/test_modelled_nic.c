@@ -195,6 +195,47 @@ START_TEST(test_stock_of_vfs)
 }
 END_TEST
 
+/* Everybody has a network: the tap's port and the VF's VLAN must say the same one. */
+START_TEST(test_vlans)
+{
+        const struct softswitch_driver *s = software_switch->driver;
+        struct pf_vf_attributes wanted = { .valid = PF_VF_VLAN | PF_VF_MAC, .vlan = 20, .mac = guest };
+        struct modelled_port *uplink = modelled_port_find(switch_model, UPLINK);
+        struct softswitch_port_vlans vlans;
+
+        ck_assert_int_eq(s->set_access_vlan(software_switch, TAP, 20, NULL), -EOPNOTSUPP);
+        switch_model->filters_vlans = true;
+        modelled_port_add_vlan(uplink, 20, true);
+        ck_assert_int_eq(s->set_access_vlan(software_switch, TAP, 20, NULL), 0);
+        ck_assert_int_eq(s->read_port_vlans(software_switch, TAP, &vlans, NULL), 0);
+        ck_assert(vlans.filters && vlans.pvid == 20 && vlans.count == 1 && softswitch_vlan_test(vlans.untagged, 20));
+
+        /* A pin in a VLAN that its port is not in is refused, as by the kernel. */
+        ck_assert_int_eq(s->pin(software_switch, &guest, 1, TAP, NULL), -EINVAL);
+        ck_assert_int_eq(s->pin(software_switch, &guest, 20, TAP, NULL), 0);
+        ck_assert_int_eq(pf->driver->uplink_filter_add(pf, &guest, NULL), 0);
+        assert_all_reach_the_guest();
+        ck_assert_uint_eq(modelled_paths_in_vlan(pf_model, switch_model, TAP, &guest, MODELLED_FROM_SWITCH, 1), 0);
+
+        ck_assert_int_eq(pf->driver->set_attributes(pf, 1, &wanted, NULL), 0);
+        ck_assert_uint_eq(modelled_paths(pf_model, switch_model, TAP, &guest, MODELLED_FROM_WIRE),
+                          MODELLED_TAP | MODELLED_VF);
+        ck_assert_uint_eq(modelled_paths_in_vlan(pf_model, switch_model, TAP, &guest, MODELLED_FROM_WIRE, 1), 0);
+        wanted.vlan = 30;
+        ck_assert_int_eq(pf->driver->set_attributes(pf, 1, &wanted, NULL), 0);
+        ck_assert_uint_eq(modelled_paths(pf_model, switch_model, TAP, &guest, MODELLED_FROM_VF), MODELLED_TAP);
+        vf_model->vectors = 3;
+        ck_assert(!modelled_guest_receives(pf_model, switch_model, TAP, vf_model, &guest, MODELLED_FROM_VF));
+
+        /* The copy rule is for one tag. */
+        ck_assert_int_eq(s->pin(software_switch, &guest, 20, UPLINK, NULL), 0);
+        ck_assert_int_eq(s->copy_add(software_switch, &guest, 0, UPLINK, TAP, true, NULL), 0);
+        ck_assert_uint_eq(modelled_paths(pf_model, switch_model, TAP, &guest, MODELLED_FROM_SWITCH), 0);
+        ck_assert_int_eq(s->copy_add(software_switch, &guest, 20, UPLINK, TAP, true, NULL), 0);
+        ck_assert_uint_eq(modelled_paths(pf_model, switch_model, TAP, &guest, MODELLED_FROM_SWITCH), MODELLED_TAP);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("modelled NIC");
@@ -207,6 +248,7 @@ int main(void)
         tcase_add_test(test_case, test_known_holes);
         tcase_add_test(test_case, test_steering_classes);
         tcase_add_test(test_case, test_faults_and_counters);
+        tcase_add_test(test_case, test_vlans);
         tcase_add_test(test_case, test_stock_of_vfs);
         suite_add_tcase(suite, test_case);
         srunner_run_all(runner, CK_ENV);
