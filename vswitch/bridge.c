@@ -206,7 +206,7 @@ static int bridge_unpin(struct softswitch *software_switch, const struct vswitch
 {
         struct bridge *bridge = bridge_of(software_switch);
         char text[VSWITCH_MAC_TEXT_SIZE];
-        struct softswitch_port_vlans vlans;
+        struct softswitch_port_vlans vlans = { 0 };
         struct vswitch_error refusal = { 0 };
         struct fdb_entry entry;
         uint16_t filed_under = 0;
@@ -276,8 +276,8 @@ static int copy_rule_vlans(struct bridge *bridge, uint16_t vlan, struct copy_rul
 /* The rule goes past the bridge: it must not carry frames between VLANs that the bridge keeps apart. */
 static int check_copy_rule_vlans(struct bridge *bridge, const struct copy_rule *rule, struct vswitch_error *error)
 {
-        struct softswitch_port_vlans tap;
-        struct softswitch_port_vlans uplink;
+        struct softswitch_port_vlans tap = { 0 };
+        struct softswitch_port_vlans uplink = { 0 };
         char tap_name[VSWITCH_LINK_TEXT_SIZE];
         char uplink_name[VSWITCH_LINK_TEXT_SIZE];
         bool is_untagged;
@@ -426,7 +426,7 @@ static int bridge_announce(struct softswitch *software_switch, const struct vswi
 {
         struct bridge *bridge = bridge_of(software_switch);
         struct bridge_vlan_settings settings;
-        struct softswitch_port_vlans uplink;
+        struct softswitch_port_vlans uplink = { 0 };
         int r = read_settings(bridge, &settings, error);
 
         if (r < 0)

@@ -45,7 +45,7 @@
 #define OUR_HANDLE 1
 
 #define BURST_MILLISECONDS 50
-#define BURST_MIN          (4U * 64 * 1024)
+#define BURST_MIN          262144U
 
 /* The kernel's unit of time in police parameters, PSCHED_SHIFT; the same since Linux 2.6.31. */
 #define TICK_NANOSECONDS 64
@@ -286,7 +286,7 @@ static int read_state(struct vswitch_netlink *netlink, int ifindex, struct guard
 int guard_read(struct vswitch_netlink *netlink, int ifindex, struct softswitch_guard *ret, bool *ret_foreign,
                struct vswitch_error *error)
 {
-        struct guard_state state;
+        struct guard_state state = { 0 };
         int r = read_state(netlink, ifindex, &state, error);
 
         if (r < 0)
@@ -390,13 +390,21 @@ static int set_filter(struct vswitch_netlink *netlink, int ifindex, uint16_t pri
         const char *what =
                 priority == SOFTSWITCH_GUARD_SOURCE_PRIORITY ? "check the source addresses" : "limit the rate";
         struct vswitch_error refusal = { 0 };
+        struct vswitch_error qdisc_refusal = { 0 };
         char port[VSWITCH_LINK_TEXT_SIZE];
         int r;
 
         r = write_filter(netlink, ifindex, priority, replace, wanted, &refusal);
-        /* "Parent Qdisc doesn't exists", which other mistakes share the number with. */
-        if (r == -EINVAL && tc_add_ingress_qdisc(netlink, ifindex, "ingress", NULL) == 0)
-                r = write_filter(netlink, ifindex, priority, replace, wanted, &refusal);
+        /* "Parent Qdisc doesn't exists", or another mistake with that number: then there is one already. */
+        if (r == -EINVAL) {
+                int made = tc_add_ingress_qdisc(netlink, ifindex, "ingress", &qdisc_refusal);
+
+                if (made == 0)
+                        r = write_filter(netlink, ifindex, priority, replace, wanted, &refusal);
+                else if (made != -EEXIST)
+                        return vswitch_error_set(error, made, "cannot %s of %s: %s", what,
+                                                 vswitch_link_describe(ifindex, port), qdisc_refusal.text);
+        }
         if (r == 0)
                 return 0;
 
@@ -425,7 +433,7 @@ static int delete_filter(struct vswitch_netlink *netlink, int ifindex, uint16_t 
 int guard_set(struct vswitch_netlink *netlink, int ifindex, const struct softswitch_guard *wanted,
               struct vswitch_error *error)
 {
-        struct guard_state state;
+        struct guard_state state = { 0 };
         int r = read_state(netlink, ifindex, &state, error);
 
         if (r == 0 && wanted->check_source && (!state.has_source || !vswitch_mac_equal(&state.mac, &wanted->mac)))
