@@ -88,8 +88,6 @@ def _start_guest(bench, home):
     bench.release(home)
     say("waiting for the guest to boot")
     wait_for("the guest's answer on its synthetic path", lambda: _answers_without_vf(bench), GUEST_SECONDS)
-    # Elsewhere an operator's task, see there; here it would look like a loss of the move.
-    bench.let_neighbours_be_heard()
 
 
 def _run(bench, live, host, command, label, timeout):

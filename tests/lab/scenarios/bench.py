@@ -127,16 +127,6 @@ class Bench:
     def start_guest(self, guest, node, variant="teaming", nics=1, ill=None):
         guests.start(guest, node.host, variant, [n.host for n in self.nodes.values()], nics=nics, ill=ill)
 
-    def know_neighbours(self):
-        """Lets the neighbours on the hosts' bridges hear from beyond their host.
-
-        An igb with VFs hands unknown unicast frames to nobody.  That a switch tells
-        its uplink of everybody behind it is not asked of the product yet.
-        """
-        for node in self.nodes.values():
-            mac = neighbour(node.host).mac
-            node.ssh(f"bridge fdb show dev {node.pf} | grep -q '^{mac} self' || bridge fdb add {mac} dev {node.pf} self")
-
     def ready(self, path=VF):
         """g1 alone, on h1, on the path wanted; daemons with their usual settings everywhere."""
         for node in self.nodes.values():

@@ -88,7 +88,6 @@ def _run(scenario, losses):
     sizes = {node: bench.log_size(node) for node in bench.nodes.values()}
     print(f"{scenario.name}: {scenario.summary}", flush=True)
     begin = time.monotonic()
-    bench.know_neighbours()
     reasons = _attempt(scenario, bench)
     taken = time.monotonic() - begin
     losses += bench.losses
