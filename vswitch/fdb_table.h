@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 /* The longest time that a router in common use keeps an address which does not answer (Cisco's default, 4 hours). */
-#define FDB_TABLE_QUIET_MAX      (4 * 3600 * 1000000ull)
+#define FDB_TABLE_QUIET_MAX      (4ull * 3600 * 1000000)
 #define FDB_TABLE_QUIET_PER_PORT 1024
 
 enum fdb_kind {

@@ -69,7 +69,7 @@ static int set_make(const struct vswitch_mac *macs, size_t count, struct mac_set
 {
         int r = set_reserve(count, ret);
 
-        if (r < 0)
+        if (r != 0)
                 return r;
         if (count > 0)
                 memcpy(ret->macs, macs, count * sizeof(*macs));
@@ -161,7 +161,7 @@ static int sets_make(const struct uplink_plan_input *input, struct sets *ret)
                 r = set_make(input->vfs, input->vfs_count, &ret->vfs);
         if (r == 0)
                 r = set_reserve(input->nics_count, &ret->nics);
-        if (r < 0)
+        if (r != 0)
                 return r;
         for (size_t i = 0; i < input->nics_count; i++)
                 ret->nics.macs[ret->nics.count++] = input->nics[i].mac;
@@ -238,7 +238,7 @@ static int make(const struct uplink_plan_input *input, struct uplink_plan *plan)
                 r = reserve(input, plan);
         if (r == 0)
                 r = set_reserve(input->candidates_count, &chosen);
-        if (r < 0)
+        if (r != 0)
                 return r;
 
         count = rank_candidates(input, &sets, ranked);
@@ -271,7 +271,7 @@ int uplink_plan_make(const struct uplink_plan_input *input, struct uplink_plan *
 
         *ret = (struct uplink_plan){ 0 };
         r = make(input, ret);
-        if (r < 0)
+        if (r != 0)
                 uplink_plan_release(ret);
         return r;
 }

@@ -797,7 +797,7 @@ static uint64_t bring_in_line(struct manager *manager, struct neighbour_pf *pf, 
         if (r < 0)
                 return now + RETRY;
         if (pf->list->left_out_count > 0)
-                return now + SHORTAGE_LOOK;
+                return earlier(now + SHORTAGE_LOOK, uplink_list_news_at(pf->list));
         return uplink->pf->total_vfs > 0 ? now + HOST_LOOK : FAILOVER_NEVER;
 }
 

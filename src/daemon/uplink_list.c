@@ -12,7 +12,7 @@
 
 #define NOTE_VERSION 1
 
-#define NEWS_PAUSE (60 * 1000000ull)
+#define NEWS_PAUSE (10 * 1000000ull)
 
 /* A plan is made again when the card turns out to hold less than was thought. */
 #define ATTEMPTS_MAX 3
@@ -359,7 +359,7 @@ bool uplink_list_make_room(struct uplink_list *list, struct pf *pf, const struct
 {
         struct uplink_plan plan __attribute__((cleanup(uplink_plan_release))) = { 0 };
         struct vswitch_error error = { 0 };
-        size_t before = list->ours.count, listed = 0;
+        size_t before, listed = 0;
         int r = is_full ? learn_capacity(list, pf, now, &error) : 0;
 
         if (r == 0)
@@ -418,6 +418,11 @@ static void name_left_out(const struct uplink_list *list, char *text, size_t siz
         }
         if (list->left_out_count > NAMED_MAX && length < size)
                 snprintf(text + length, size - length, " and %zu more", list->left_out_count - NAMED_MAX);
+}
+
+uint64_t uplink_list_news_at(const struct uplink_list *list)
+{
+        return is_as_told(list) ? UINT64_MAX : list->told_at + NEWS_PAUSE;
 }
 
 bool uplink_list_news(struct uplink_list *list, const char *bridge, uint64_t now, bool *ret_is_bad, char *text,

@@ -71,6 +71,8 @@ int uplink_list_remove(struct uplink_list *list, struct pf *pf, const struct mac
 void uplink_list_disown(struct uplink_list *list, const struct vswitch_mac *mac);
 
 /* Is there something to tell of what is left out? Then the sentence is in `text`: a warning when *ret_is_bad, else that
- * everything fits again. At once the first time; changes after that at most once a minute. */
+ * everything fits again. At once the first time; changes after that at most every ten seconds. */
 bool uplink_list_news(struct uplink_list *list, const char *bridge, uint64_t now, bool *ret_is_bad, char *text,
                       size_t size);
+/* When there will be, because it was too soon; UINT64_MAX: there is nothing to tell. */
+uint64_t uplink_list_news_at(const struct uplink_list *list);
