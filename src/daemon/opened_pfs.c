@@ -26,9 +26,9 @@ static struct opened_pf *find(struct manager *manager, const struct pf *pf)
 {
         struct opened_pf *opened;
 
-        SLIST_FOREACH(opened, &manager->opened_pfs, entry)
-        if (opened->pf == pf)
-                return opened;
+        SLIST_FOREACH (opened, &manager->opened_pfs, entry)
+                if (opened->pf == pf)
+                        return opened;
         return NULL;
 }
 
@@ -72,9 +72,9 @@ struct pf *opened_pfs_of_claim(const struct manager_nic *nic)
         if (uplink)
                 return uplink->pf;
         /* The latest of that name comes first. */
-        SLIST_FOREACH(opened, &nic->manager->opened_pfs, entry)
-        if (opened->nic_switch == nic->nic_switch && strcmp(opened->pf->name, nic->claim->pf) == 0)
-                return opened->pf;
+        SLIST_FOREACH (opened, &nic->manager->opened_pfs, entry)
+                if (opened->nic_switch == nic->nic_switch && strcmp(opened->pf->name, nic->claim->pf) == 0)
+                        return opened->pf;
         return NULL;
 }
 
