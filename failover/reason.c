@@ -43,7 +43,7 @@ static const struct {
         [FAILOVER_REASON_BAD_POLICY] = { "bad-policy", "the NIC's policy in the guest's XML cannot be read",
                                          "see the daemon's log for the place of the mistake" },
         [FAILOVER_REASON_WEIGHT_ZERO] = { "weight-zero", "the NIC's policy gives it no VF (weight 0)",
-                                          "give it a weight from 1 to 100" },
+                                          "give it another weight, up to 100: vswitch nic set DOMAIN/NIC weight=50" },
         [FAILOVER_REASON_POLICY_NOT_ON_VF] = { "policy-not-on-vf",
                                                "the card cannot hold a VF to what the NIC's policy says",
                                                "see the daemon's log for what it refuses; drop that from the policy, "

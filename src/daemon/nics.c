@@ -77,6 +77,8 @@ struct manager_nic *nics_add(struct manager *manager, struct manager_domain *dom
                 nic->last_path = "unknown";
                 nic->request = "";
                 nic->facts.standby = domain->presence.started_under_our_eyes ? FAILOVER_NO : FAILOVER_UNKNOWN;
+                /* The moment to tell the wire came before the NIC was known. */
+                nic->facts.announce_wanted = domain->presence.state == FAILOVER_GUEST_LOADED;
                 snprintf(nic->alias, sizeof(nic->alias), "%s", alias);
                 TAILQ_INSERT_TAIL(&manager->nics, nic, entry);
                 snprintf(nic->label, sizeof(nic->label), "%s/%s", domain->name, alias);

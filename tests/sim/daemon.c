@@ -83,6 +83,9 @@ static struct agent *agent_add(struct world *world, unsigned host_number, unsign
                 agent->facts.standby = host->domains[world->nics[nic].guest].presence.started_under_our_eyes
                                                ? FAILOVER_NO
                                                : FAILOVER_UNKNOWN;
+                /* The moment to tell the wire came before the NIC was known. */
+                agent->facts.announce_wanted =
+                        host->domains[world->nics[nic].guest].presence.state == FAILOVER_GUEST_LOADED;
         }
         agent->dirty = true;
         return agent;

@@ -124,8 +124,10 @@ static bool run_all(const struct command *command, struct findings *findings, st
                 if (process > 0)
                         continue;
                 run_share(command, job, &findings[job], command->coverage ? coverages[job] : NULL);
-                if (command->jobs > 1)
+                if (command->jobs > 1) {
+                        fflush(stdout);
                         _exit(EXIT_SUCCESS);
+                }
         }
         for (unsigned job = 0; job < command->jobs && command->jobs > 1; job++) {
                 int status;

@@ -45,8 +45,6 @@ BUGS = [
         'facts->vectors != FAILOVER_YES && !facts->probed &&', 'true &&'),
     Bug('mac-changed-after-probe', 'the MAC of a VF is changed after the guest\'s driver has read it', 'rules.c',
         'facts->vectors != FAILOVER_YES && !facts->probed &&', 'facts->vectors != FAILOVER_YES &&'),
-    Bug('mac-set-during-restore', 'the MAC is set while the VF is being restored', 'rules.c',
-        'facts->touched && facts->call != FAILOVER_CALL_RESTORE &&', 'true &&'),
     Bug('attach-before-mac', 'the VF is attached before it has its MAC', 'rules.c',
         'add_if(decision, tables->vf_filter, facts->vf_filter, FAILOVER_ADD_VF_FILTER);',
         'add_if(decision, tables->vf_filter && facts->attached == FAILOVER_YES, facts->vf_filter,\n'
