@@ -236,10 +236,10 @@ END_TEST
 /* A bond takes a member for its active one when it has seen its carrier. */
 static void set_active(const char *member)
 {
-        netns_run("for i in $(seq 100); do ip link set lag0 type bond active_slave %s 2>/dev/null && exit 0; sleep "
-                  "0.1; done; "
-                  "exit 1",
-                  member);
+        netns_run(
+                "for i in $(seq 100); do ip link set lag0 type bond active_slave %s 2>/dev/null && exit 0; sleep 0.1; "
+                "done; ip link set lag0 type bond active_slave %s",
+                member, member);
 }
 
 START_TEST(test_bond)

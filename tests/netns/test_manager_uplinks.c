@@ -73,8 +73,8 @@ static void set_active(const char *member)
 {
         netns_run(
                 "for i in $(seq 100); do ip link set bond0 type bond active_slave %s 2>/dev/null && exit 0; sleep 0.1; "
-                "done; exit 1",
-                member);
+                "done; ip link set bond0 type bond active_slave %s",
+                member, member);
 }
 
 static void put_on_vf(void)

@@ -136,9 +136,9 @@ static void set_up(void)
         clean_up();
         make_vfs(pf_names[0], VF_COUNT);
         make_vfs(pf_names[1], 2);
-        netns_run("ip link add br0 type bridge; ip link set br0 up");
-        netns_add_veth("tap0", "guest", "br0");
-        netns_run("ip link set guest address " MAC); /* with another one it would be a guest with several */
+        /* A guest that speaks with one MAC only. */
+        netns_run("ip link add br0 type bridge; ip link set br0 up; ip link add tap0 type veth peer name guest "
+                  "address " MAC "; ip link set tap0 up master br0; ip link set guest up");
         fake_guests_reset();
         fake_guests_set_unplug(FAKE_UNPLUG_AT_ONCE);
         ck_assert_int_ge(sd_event_new(&loop), 0);
@@ -243,8 +243,8 @@ static void set_active(const char *pf)
 {
         netns_run(
                 "for i in $(seq 100); do ip link set lag0 type bond active_slave %s 2>/dev/null && exit 0; sleep 0.1; "
-                "done; exit 1",
-                pf);
+                "done; ip link set lag0 type bond active_slave %s",
+                pf, pf);
 }
 
 START_TEST(test_guests_follow_a_bonds_active_member)
@@ -312,7 +312,8 @@ END_TEST
 /* As a spanning tree program does it: the kernel leaves the states of the ports to it when its helper agrees. */
 static void let_program_run_the_tree(void)
 {
-        netns_run("printf '#!/bin/sh\\nexit 0\\n' >/sbin/bridge-stp; chmod +x /sbin/bridge-stp; ip link set br0 type "
+        netns_run("mkdir -p /sbin; printf '#!/bin/sh\\nexit 0\\n' >/sbin/bridge-stp; chmod +x /sbin/bridge-stp; ip "
+                  "link set br0 type "
                   "bridge "
                   "stp_state 1; rm /sbin/bridge-stp");
         ck_assert_str_eq(netns_output("cat /sys/class/net/br0/bridge/stp_state"), "2\n");
