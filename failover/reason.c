@@ -41,7 +41,7 @@ static const struct {
                                            "give the NIC a policy with trust = yes and spoof-check = no, if the guest "
                                            "may have them" },
         [FAILOVER_REASON_BAD_POLICY] = { "bad-policy", "the NIC's policy in the guest's XML cannot be read",
-                                         "see the daemon's log for the place of the mistake" },
+                                         "see vswitch nic why DOMAIN/NIC for the place of the mistake" },
         [FAILOVER_REASON_WEIGHT_ZERO] = { "weight-zero", "the NIC's policy gives it no VF (weight 0)",
                                           "give it another weight, up to 100: vswitch nic set DOMAIN/NIC weight=50" },
         [FAILOVER_REASON_POLICY_NOT_ON_VF] = { "policy-not-on-vf",

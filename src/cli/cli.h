@@ -50,6 +50,10 @@ enum cli_option {
         CLI_VFS,
         CLI_WIRE,
         CLI_DIRECTORY,
+        CLI_LIVE,
+        CLI_CONFIG,
+        CLI_REPLACE,
+        CLI_DRY_RUN,
         CLI_OPTION_COUNT,
 };
 
@@ -137,6 +141,12 @@ int cli_find_nics(struct cli *cli, const json_t *root, const char *name, json_t 
 /* Exactly one. */
 int cli_find_nic(struct cli *cli, const json_t *root, const char *name, const json_t **ret);
 
+/* verb_nic.c */
+/* "weight 50, VLAN 30 (priority 2), spoof check yes, at most 1000 Mbit/s": what is said, not what is usual. */
+void nic_policy_text(const json_t *nic, char *buffer, size_t size);
+/* A list that is short because nobody is heard looks like one that is complete: says so on standard error. */
+void cli_warn_without_libvirt(const json_t *root);
+
 /* move.c: waiting for the end of a move. */
 enum move_result {
         MOVE_DONE,
@@ -162,6 +172,8 @@ void switch_state_text(const json_t *view, char *buffer, size_t size);
 int verb_status(struct cli *cli, int argc, char **argv);
 int verb_nic_list(struct cli *cli, int argc, char **argv);
 int verb_nic_show(struct cli *cli, int argc, char **argv);
+int verb_nic_why(struct cli *cli, int argc, char **argv);
+int verb_nic_set(struct cli *cli, int argc, char **argv);
 int verb_nic_release(struct cli *cli, int argc, char **argv);
 int verb_nic_acquire(struct cli *cli, int argc, char **argv);
 int verb_pf_list(struct cli *cli, int argc, char **argv);

@@ -31,7 +31,7 @@ void cli_print_help(const struct cli *cli)
                 char text[64];
 
                 snprintf(text, sizeof(text), "%s %s", verb->name, verb->arguments);
-                printf("  %-34s %s%s\n", text, verb->doc, verb->privileged ? " (root)" : "");
+                printf("  %-36s %s%s\n", text, verb->doc, verb->privileged ? " (root)" : "");
         }
         puts("\nOptions for every verb:");
         print_options(CLI_COMMON_OPTIONS);

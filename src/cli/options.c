@@ -26,6 +26,10 @@ const struct cli_option_info cli_options[CLI_OPTION_COUNT] = {
         [CLI_ROOT] = { "root", '\0', "DIRECTORY", "look at a copy of a host's files there; runs no programs" },
         [CLI_VFS] = { "vfs", '\0', "ADDRESSES", "use these two VFs (ADDRESS,ADDRESS), without asking vswitchd" },
         [CLI_WIRE] = { "wire", '\0', "NETDEV", "a netdev of this host on the same wire, to send from there too" },
+        [CLI_LIVE] = { "live", '\0', NULL, "change the running guest" },
+        [CLI_CONFIG] = { "config", '\0', NULL, "change the guest's definition, for its next start" },
+        [CLI_REPLACE] = { "replace", '\0', NULL, "begin anew, and drop what cannot be read" },
+        [CLI_DRY_RUN] = { "dry-run", '\0', NULL, "show what would be written, and write nothing" },
         [CLI_DIRECTORY] = { "directory", '\0', "PATH", "keep the result there (" VSWITCH_STATE_DIR "/probe)" },
 };
 

@@ -47,8 +47,7 @@ static void vlan_text(const json_t *nic, char *buffer, size_t size)
                 snprintf(buffer, size, "%lld", table_number(nic, "vlan"));
 }
 
-/* "weight 50, VLAN 30 (priority 2), spoof check yes, at most 1000 Mbit/s": what is said, not what is usual. */
-static void policy_text(const json_t *nic, char *buffer, size_t size)
+void nic_policy_text(const json_t *nic, char *buffer, size_t size)
 {
         const json_t *policy = json_object_get(nic, "policy");
         FILE *text = json_object_size(policy) > 0 ? fmemopen(buffer, size, "w") : NULL;
@@ -89,7 +88,7 @@ static const struct table_column show_columns[] = {
         { "switch", "switch", NULL },
         { "tap", "tap", NULL },
         { "VLAN on the wire", NULL, vlan_text },
-        { "policy", NULL, policy_text },
+        { "policy", NULL, nic_policy_text },
         { "path", NULL, path_text },
         { "path wanted", "wanted", NULL },
         { "situation", "situation", NULL },
@@ -117,8 +116,7 @@ static void render_show(const json_t *json)
         }
 }
 
-/* A list that is short because nobody is heard looks like one that is complete. */
-static void warn_without_libvirt(const json_t *root)
+void cli_warn_without_libvirt(const json_t *root)
 {
         const json_t *daemon = json_object_get(root, "daemon");
 
@@ -137,7 +135,7 @@ static int show(struct cli *cli, const char *name, void (*render)(const json_t *
                 code = cli_find_nics(cli, root, name, &nics);
         if (code != CLI_OK)
                 return code;
-        warn_without_libvirt(root);
+        cli_warn_without_libvirt(root);
         json = json_pack("{s:i, s:O}", "version", CLIENT_JSON_VERSION, "nics", nics);
         return cli_show(cli, json, render);
 }

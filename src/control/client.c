@@ -167,8 +167,21 @@ static int explain(struct client *client, int result, const sd_bus_error *bus_er
         }
 }
 
-static int call(struct client *client, sd_bus_message *message, uint64_t timeout_usec, sd_bus_message **ret,
-                struct vswitch_error *error)
+static int cannot_ask(struct vswitch_error *error, int r)
+{
+        return vswitch_error_set(error, r, "cannot ask vswitchd: %s", strerror(-r));
+}
+
+int client_new_call(struct client *client, const char *path, const char *interface, const char *member,
+                    sd_bus_message **ret, struct vswitch_error *error)
+{
+        int r = sd_bus_message_new_method_call(client->bus, ret, CONTROL_SERVICE, path, interface, member);
+
+        return r < 0 ? cannot_ask(error, r) : 0;
+}
+
+int client_send_call(struct client *client, sd_bus_message *message, uint64_t timeout_usec, sd_bus_message **ret,
+                     struct vswitch_error *error)
 {
         _cleanup_bus_error_ sd_bus_error bus_error = SD_BUS_ERROR_NULL;
         int r;
@@ -185,15 +198,15 @@ int client_call(struct client *client, const char *path, const char *interface, 
         va_list arguments;
         int r;
 
-        r = sd_bus_message_new_method_call(client->bus, &message, CONTROL_SERVICE, path, interface, member);
-        if (r >= 0 && types) {
+        r = client_new_call(client, path, interface, member, &message, error);
+        if (r < 0)
+                return r;
+        if (types) {
                 va_start(arguments, types);
                 r = sd_bus_message_appendv(message, types, arguments);
                 va_end(arguments);
         }
-        if (r < 0)
-                return vswitch_error_set(error, r, "cannot ask vswitchd: %s", strerror(-r));
-        return call(client, message, timeout_usec, ret, error);
+        return r < 0 ? cannot_ask(error, r) : client_send_call(client, message, timeout_usec, ret, error);
 }
 
 int client_nic_acquire(struct client *client, const char *uuid, const char *alias, uint64_t timeout_usec,

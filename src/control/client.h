@@ -34,6 +34,19 @@ int client_nic_acquire(struct client *client, const char *uuid, const char *alia
 int client_nic_release(struct client *client, const char *uuid, const char *alias, enum control_hold hold,
                        uint64_t timeout_usec, struct vswitch_error *error);
 
+/* What SetPolicy wrote, or with CONTROL_POLICY_DRY_RUN would write. */
+struct client_policy {
+        char *live,
+                *config; /* our <policy> in the running guest and in its definition, "" for none; NULL: not concerned */
+        char *note;      /* why a vswitch of this version cannot use it all the same; NULL: it can */
+};
+
+void client_policy_clear(struct client_policy *policy);
+/* `flags`: enum control_policy_flag. Waits for libvirt's answer. */
+int client_set_policy(struct client *client, const char *domain, const char *alias,
+                      const struct control_policy_change *changes, size_t changes_count, uint32_t flags,
+                      uint64_t timeout_usec, struct client_policy *ret, struct vswitch_error *error);
+
 /* Waits for the end of the change. */
 int client_pf_set_vfs(struct client *client, const char *pf, unsigned count, bool keep, uint64_t timeout_usec,
                       struct vswitch_error *error);
@@ -69,6 +82,12 @@ int client_wait(struct client *client, uint64_t timeout_usec, struct vswitch_err
 /* For a caller's own poll(): wake up when it is readable and call client_wait() with no timeout. */
 int client_fd(struct client *client);
 
+/* A method call to be filled, and to be sent with client_send_call(). */
+int client_new_call(struct client *client, const char *path, const char *interface, const char *member,
+                    sd_bus_message **ret, struct vswitch_error *error);
+/* `message` is not taken over. `ret` may be NULL. */
+int client_send_call(struct client *client, sd_bus_message *message, uint64_t timeout_usec, sd_bus_message **ret,
+                     struct vswitch_error *error);
 /* Any method; *ret is the answer to be read and unreferenced. For client_json.c. */
 int client_call(struct client *client, const char *path, const char *interface, const char *member,
                 uint64_t timeout_usec, sd_bus_message **ret, struct vswitch_error *error, const char *types, ...);

@@ -110,6 +110,21 @@ struct control_nic {
         bool held;
         unsigned vlan; /* its tag on the wire; 0: none */
         const struct port_policy *policy;
+
+        /* For `vswitch nic why`. Sentences without a full stop; "" when there is nothing to say, times 0. */
+        const char *rule;    /* of failover/, by which it was decided */
+        const char *detail;  /* what the reason means here: which port, which other NIC, what libvirt said */
+        const char *now;     /* what the daemon does */
+        const char *then;    /* what happens at `deadline_usec` */
+        const char *held_by; /* who asked for the hold */
+        const char *trouble; /* what it cannot do now, with the cause; it is tried again at `retry_usec` */
+        uint64_t retry_usec;
+        unsigned unplug_attempts; /* how often the guest was asked to let go of its VF, in this release */
+        const char *failure;      /* code, sentence and cause of the last move that was given up */
+        const char *failure_sentence;
+        const char *failure_detail;
+        uint64_t failure_usec;
+        uint64_t back_off_usec; /* until when no new one is begun */
 };
 
 struct control_status {
@@ -144,6 +159,24 @@ typedef void (*control_hook_reply)(void *reply_token, const char *xml, const cha
  * first: it frees the token. */
 typedef void (*control_done)(int result, const char *sentence, void *token);
 
+/* One thing that a NIC may do, as vswitch nic set writes it. */
+struct control_policy_change {
+        const char *key;
+        const char *value; /* "" takes it away */
+};
+
+enum control_policy_flag {
+        CONTROL_POLICY_LIVE = 1u << 0,   /* the running guest, ... */
+        CONTROL_POLICY_CONFIG = 1u << 1, /* its definition; neither: both, as far as the domain has them */
+        CONTROL_POLICY_REPLACE = 1u << 2,
+        CONTROL_POLICY_DRY_RUN = 1u << 3,
+};
+
+/* As control_done. `live` and `config`: what is (or would be) written to either, XML, "" for nothing; NULL: not
+ * concerned. The sentence after success is a note, or "". */
+typedef void (*control_policy_done)(int result, const char *sentence, const char *live, const char *config,
+                                    void *token);
+
 struct control_provider {
         void (*status)(void *model, struct control_status *ret);
         /* Iteration: calls `each` until it returns non-zero, and returns that; 0 at the end. */
@@ -157,6 +190,12 @@ struct control_provider {
                            struct vswitch_error *error);
         int (*nic_release)(void *model, const char *uuid, const char *alias, enum control_hold hold,
                            const struct control_caller *caller, struct vswitch_error *error);
+        /* Changes what a NIC may do, in its domain's XML. `domain` is a name or a UUID, of a guest that need not run or be
+         * known here; `alias` "": of its only NIC. `done` is called exactly once, later, unless this fails. */
+        int (*nic_set_policy)(void *model, const char *domain, const char *alias,
+                              const struct control_policy_change *changes, size_t changes_count, uint32_t flags,
+                              const struct control_caller *caller, control_policy_done done, void *token,
+                              struct vswitch_error *error);
         /* Changes the number of a PF's VFs (slow; `done` is called exactly once, later, unless this fails). -EBUSY
          * names who uses a VF. With `keep` the number is remembered and made again after a reboot. */
         int (*pf_set_vfs)(void *model, const char *pf, unsigned count, bool keep, const struct control_caller *caller,

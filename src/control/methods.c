@@ -14,14 +14,7 @@
 
 #define RESERVE_MAX 64 /* a probe needs a handful */
 
-/* A call that the model answers later. */
-struct late_call {
-        struct control *control; /* NULL: the server has ended */
-        sd_bus_message *call;
-        struct late_call *next;
-};
-
-static struct late_call *late_call_new(struct control *control, sd_bus_message *call)
+struct late_call *late_call_new(struct control *control, sd_bus_message *call)
 {
         struct late_call *late_call = calloc(1, sizeof(*late_call));
 
@@ -34,7 +27,7 @@ static struct late_call *late_call_new(struct control *control, sd_bus_message *
         return late_call;
 }
 
-static void late_call_free(struct late_call *late_call)
+void late_call_free(struct late_call *late_call)
 {
         if (late_call->control)
                 for (struct late_call **link = &late_call->control->late_calls; *link; link = &(*link)->next)
@@ -57,7 +50,7 @@ void methods_forget_late_calls(struct control *control)
         }
 }
 
-static int answer(sd_bus_message *call, int result, const struct vswitch_error *error)
+int methods_answer(sd_bus_message *call, int result, const struct vswitch_error *error)
 {
         if (result < 0)
                 return sd_bus_reply_method_errorf(call, protocol_error_name(result), "%s",
@@ -87,7 +80,7 @@ int methods_acquire(struct endpoint *endpoint, sd_bus_message *call, const struc
         if (r < 0)
                 return r;
         r = control->provider->nic_acquire(control->model, uuid, alias, caller, &error);
-        return answer(call, r, &error);
+        return methods_answer(call, r, &error);
 }
 
 int methods_release(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller)
@@ -109,7 +102,7 @@ int methods_release(struct endpoint *endpoint, sd_bus_message *call, const struc
                 vswitch_error_set(&error, r, "\"%s\" is no hold: use none, connection or until-acquire", text);
         else
                 r = control->provider->nic_release(control->model, uuid, alias, hold, caller, &error);
-        return answer(call, r, &error);
+        return methods_answer(call, r, &error);
 }
 
 /*
@@ -131,7 +124,7 @@ static void set_vfs_done(int result, const char *sentence, void *token)
         if (result < 0 && sentence)
                 vswitch_error_set(&error, result, "%s", sentence);
         if (late_call->control)
-                (void) answer(late_call->call, result, &error);
+                (void) methods_answer(late_call->call, result, &error);
         late_call_free(late_call);
 }
 
@@ -156,7 +149,7 @@ int methods_set_vfs(struct endpoint *endpoint, sd_bus_message *call, const struc
         if (r >= 0)
                 return 0;
         late_call_free(late_call);
-        return answer(call, r, &error);
+        return methods_answer(call, r, &error);
 }
 
 int methods_reserve(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller)
@@ -176,16 +169,17 @@ int methods_reserve(struct endpoint *endpoint, sd_bus_message *call, const struc
         if (r < 0)
                 return r;
         if (count == 0 || count > RESERVE_MAX)
-                return answer(call,
-                              vswitch_error_set(&error, -EINVAL, "between 1 and %d VFs can be reserved", RESERVE_MAX),
-                              &error);
+                return methods_answer(call,
+                                      vswitch_error_set(&error, -EINVAL, "between 1 and %d VFs can be reserved",
+                                                        RESERVE_MAX),
+                                      &error);
         addresses = calloc(count, sizeof(*addresses));
         list = calloc((size_t) count + 1, sizeof(*list));
         if (!addresses || !list)
                 return -ENOMEM;
         r = control->provider->pf_reserve(control->model, pf, count, caller, addresses, &error);
         if (r < 0)
-                return answer(call, r, &error);
+                return methods_answer(call, r, &error);
         for (uint32_t i = 0; i < count; i++)
                 list[i] = addresses[i];
         r = sd_bus_message_new_method_return(call, &reply);
@@ -205,7 +199,7 @@ int methods_reload(struct endpoint *endpoint, sd_bus_message *call, const struct
         if (r < 0)
                 return r;
         r = control->provider->pf_reload(control->model, pf, caller, &error);
-        return answer(call, r, &error);
+        return methods_answer(call, r, &error);
 }
 
 /*

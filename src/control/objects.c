@@ -74,6 +74,11 @@ static int call_reload(sd_bus_message *call, void *userdata, sd_bus_error *ret_e
         return peer_authorise(((struct views *) userdata)->endpoint, call, methods_reload);
 }
 
+static int call_set_policy(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+        return peer_authorise(((struct views *) userdata)->endpoint, call, methods_set_policy);
+}
+
 static int call_hook(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
         return peer_authorise(((struct views *) userdata)->endpoint, call, methods_hook);
@@ -100,6 +105,9 @@ static const sd_bus_vtable manager_vtable[] = {
                                          SD_BUS_PARAM(extra) SD_BUS_PARAM(xml),
                                  "bss", SD_BUS_PARAM(refuse) SD_BUS_PARAM(sentence) SD_BUS_PARAM(xml), call_hook,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SetPolicy", "ssa{ss}as",
+                                 SD_BUS_PARAM(domain) SD_BUS_PARAM(alias) SD_BUS_PARAM(changes) SD_BUS_PARAM(flags),
+                                 "a{ss}", SD_BUS_PARAM(written), call_set_policy, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("Event", "tsss",
                                  SD_BUS_PARAM(realtime_usec) SD_BUS_PARAM(kind) SD_BUS_PARAM(subject)
                                          SD_BUS_PARAM(sentence),
@@ -176,6 +184,19 @@ static const sd_bus_vtable nic_vtable[] = {
         BOOL("Held", nic.held, CHANGES),
         UINT32("Vlan", nic.vlan, CHANGES),
         PROPERTY("Policy", "a{sv}", dictionaries_policy, nic.policy, CHANGES),
+        STRING("Rule", nic.rule, CHANGES),
+        STRING("Detail", nic.detail, CHANGES),
+        STRING("Now", nic.now, CHANGES),
+        STRING("Then", nic.then, CHANGES),
+        STRING("HeldBy", nic.held_by, CHANGES),
+        STRING("Trouble", nic.trouble, CHANGES),
+        UINT64("RetryUsec", nic.retry_usec, CHANGES),
+        UINT32("UnplugAttempts", nic.unplug_attempts, CHANGES),
+        STRING("Failure", nic.failure, CHANGES),
+        STRING("FailureSentence", nic.failure_sentence, CHANGES),
+        STRING("FailureDetail", nic.failure_detail, CHANGES),
+        UINT64("FailureUsec", nic.failure_usec, CHANGES),
+        UINT64("BackOffUsec", nic.back_off_usec, CHANGES),
         SD_BUS_METHOD_WITH_NAMES("Acquire", "", "", "", "", call_acquire, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Release", "s", SD_BUS_PARAM(hold), "", "", call_release, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

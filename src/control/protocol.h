@@ -24,6 +24,11 @@ const char *protocol_error_name(int error_number);
  * unknown ones. */
 int protocol_error_number(const char *name);
 
+/* "live", "config", "replace", "dry-run": one flag of enum control_policy_flag. */
+const char *protocol_policy_flag_to_string(enum control_policy_flag flag);
+/* 0, or -EINVAL. */
+int protocol_policy_flag_from_string(const char *text, enum control_policy_flag *ret);
+
 /* "none", "connection", "until-acquire". */
 const char *protocol_hold_to_string(enum control_hold hold);
 /* 0, or -EINVAL. */

@@ -98,9 +98,20 @@ int bus_driver_add(struct endpoint *endpoint);
 /* methods.c: what the changing methods do once the caller is known. */
 int methods_acquire(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 int methods_release(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+int methods_set_policy(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 int methods_set_vfs(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 int methods_reserve(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 int methods_reload(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
 int methods_hook(struct endpoint *endpoint, sd_bus_message *call, const struct control_caller *caller);
+/* A call that the model answers later: the token that it is given. */
+struct late_call {
+        struct control *control; /* NULL: the server has ended, and nobody waits any more */
+        sd_bus_message *call;
+        struct late_call *next;
+};
+struct late_call *late_call_new(struct control *control, sd_bus_message *call); /* NULL: out of memory */
+void late_call_free(struct late_call *late_call);
+/* Answers a call: nothing, or the error. */
+int methods_answer(sd_bus_message *call, int result, const struct vswitch_error *error);
 /* The daemon ends: answers that come later go nowhere. */
 void methods_forget_late_calls(struct control *control);

@@ -108,6 +108,7 @@ static void fail(struct manager_nic *nic, enum failover_reason reason, const cha
 {
         log_warning(nic->label, "%s: %s", failover_reason_sentence(reason), sentence);
         actions_give_up(nic, reason);
+        snprintf(nic->failure_words, sizeof(nic->failure_words), "%s", sentence);
 }
 
 /* ---- claim ---- */
@@ -520,6 +521,8 @@ void actions_give_up(struct manager_nic *nic, enum failover_reason reason)
         uint64_t now = manager_now(nic->manager);
 
         failover_give_up(&nic->facts, reason, now, nic->manager->options.config->back_off_usec);
+        nic->failed_realtime = manager_realtime();
+        nic->failure_words[0] = '\0';
         nic->manager->moves_failed++;
         log_warning(nic->label, "%s; tried again in %llu s. %s%s", failover_reason_sentence(reason),
                     (unsigned long long) (nic->manager->options.config->back_off_usec / USEC_PER_SEC),

@@ -141,11 +141,14 @@ static void action_failed(void *userdata, enum failover_action action, int resul
         struct execution *execution = userdata;
         struct manager_nic *nic = execution->nic;
 
-        log_warning(nic->label, "cannot %s: %s", failover_action_to_string(action),
-                    vswitch_error_text(&execution->error, result));
+        snprintf(nic->trouble, sizeof(nic->trouble), "cannot %s: %s", failover_action_to_string(action),
+                 vswitch_error_text(&execution->error, result));
+        log_warning(nic->label, "%s", nic->trouble);
         nic->tables_stale = true;
-        if (failover_progress_ends_move(&nic->decision, action))
-                actions_give_up(nic, FAILOVER_REASON_TABLES_FAILED);
+        if (!failover_progress_ends_move(&nic->decision, action))
+                return;
+        actions_give_up(nic, FAILOVER_REASON_TABLES_FAILED);
+        snprintf(nic->failure_words, sizeof(nic->failure_words), "%s", nic->trouble);
 }
 
 /* One decision and its actions. True when there may be more to do at once. */

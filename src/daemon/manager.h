@@ -110,6 +110,7 @@ struct manager_nic {
         const char *request;      /* "acquire" or "release": asked for, neither reached nor given up; or "" */
         bool held_until_acquire;  /* by an operator */
         uint64_t hold_connection; /* a hold that ends with this control connection; 0: none */
+        char hold_by[64];         /* who asked for it, for people; "" when that was an earlier daemon's caller */
         uint32_t mtu;             /* of the NIC in the guest; 0: not said */
         struct port_policy port_policy;
         enum failover_reason policy_obstacle; /* what of its policy keeps it from a VF, see policies.c */
@@ -128,6 +129,9 @@ struct manager_nic {
         uint64_t tap_baseline; /* the tap's counter when the confirmation began */
         bool tap_baseline_valid;
         uint64_t path_since_realtime; /* CLOCK_REALTIME */
+        uint64_t failed_realtime;     /* ... when facts.failure came about; 0: it did not */
+        char failure_words[256];      /* ... and what libvirt or the kernel said, or "" */
+        char trouble[320];            /* the action that failed last, and the cause */
         const char *last_path;
 };
 
@@ -275,6 +279,8 @@ bool policies_settable_in_use(const struct pf_vf_attributes *present, const stru
 /* The driver refused some of `wanted` for the NIC's VF with `result`. True: that is remembered, and what the VF should
  * look like, or the obstacle, is another one now. False: it may be taken the next time. */
 bool policies_refused(struct manager_nic *nic, struct pf *pf, const struct pf_vf_attributes *wanted, int result);
+/* What exactly is wrong, for BAD_POLICY and POLICY_NOT_ON_VF; "" for others. */
+const char *policies_detail(const struct manager_nic *nic, enum failover_reason reason);
 /* Is every step of both paths made for frames as large as the NIC's? */
 bool policies_mtu_fits(const struct manager_nic *nic);
 /* For every notification of the monitor. */
@@ -350,6 +356,11 @@ void hook_call(void *manager, const char *domain, const char *operation, const c
 void hook_continue(struct manager *manager);           /* answers what can be answered now */
 uint64_t hook_deadline(const struct manager *manager); /* when to continue at the latest; FAILOVER_NEVER */
 void hook_free_all(struct manager *manager);
+
+/* set_policy.c: as nic_set_policy of struct control_provider */
+int set_policy_call(void *manager, const char *domain, const char *alias, const struct control_policy_change *changes,
+                    size_t changes_count, uint32_t flags, const struct control_caller *caller, control_policy_done done,
+                    void *token, struct vswitch_error *error);
 
 /* provider.c */
 extern const struct control_provider provider_table;

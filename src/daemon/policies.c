@@ -154,6 +154,7 @@ void policies_apply_guest(struct manager_nic *nic, const struct guest_nic *guest
         struct policy_state *state = state_of(nic);
         char mistake[sizeof(state->mistake)];
         uint32_t guard_rate = 0;
+        bool changed;
 
         if (!state)
                 return;
@@ -166,8 +167,8 @@ void policies_apply_guest(struct manager_nic *nic, const struct guest_nic *guest
                 policy.min_rate = 0;
         }
         set_mistake(nic, state, mistake);
-        if (!state->known || !same_policy(&policy, &nic->port_policy) || guard_rate != state->guard_rate ||
-            state->broken != (mistake[0] != '\0')) {
+        changed = !same_policy(&policy, &nic->port_policy);
+        if (!state->known || changed || guard_rate != state->guard_rate || state->broken != (mistake[0] != '\0')) {
                 state->refused = 0;
                 nic->tap_stale = true;
                 nic->tables_stale = true;
@@ -182,6 +183,8 @@ void policies_apply_guest(struct manager_nic *nic, const struct guest_nic *guest
         state->guard_rate = guard_rate;
         nic->port_policy = policy;
         nic->policy.want_vf = policy.weight > 0;
+        if (changed && nic->manager->control)
+                control_nic_changed(nic->manager->control, nic->domain->uuid, nic->alias);
 }
 
 /* ---- what the card can do ---- */
@@ -705,6 +708,15 @@ void policies_collect(struct manager_nic *nic)
 bool policies_pending(const struct manager_nic *nic)
 {
         return nic->policy_state && is_pending(nic, nic->policy_state);
+}
+
+const char *policies_detail(const struct manager_nic *nic, enum failover_reason reason)
+{
+        const struct policy_state *state = nic->policy_state;
+
+        if (state && reason == FAILOVER_REASON_BAD_POLICY)
+                return state->mistake;
+        return state && reason == FAILOVER_REASON_POLICY_NOT_ON_VF && state->told ? state->told : "";
 }
 
 bool policies_mtu_fits(const struct manager_nic *nic)

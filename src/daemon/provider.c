@@ -2,6 +2,7 @@
 
 /* The model as the control channel shows it, and what the control channel may ask of it. */
 
+#include "src/daemon/explain.h"
 #include "src/daemon/log.h"
 #include "src/daemon/manager.h"
 
@@ -302,6 +303,12 @@ static uint64_t to_realtime(const struct manager *manager, uint64_t monotonic)
         return manager_realtime() + monotonic - manager_now(manager);
 }
 
+/* 0 for what is past. */
+static uint64_t to_realtime_later(const struct manager *manager, uint64_t monotonic)
+{
+        return monotonic > manager_now(manager) ? to_realtime(manager, monotonic) : 0;
+}
+
 static int nics(void *model, int (*each)(const struct control_nic *, void *), void *userdata)
 {
         struct manager *manager = model;
@@ -309,7 +316,11 @@ static int nics(void *model, int (*each)(const struct control_nic *, void *), vo
 
         TAILQ_FOREACH (nic, &manager->nics, entry) {
                 char mac[VSWITCH_MAC_TEXT_SIZE];
-                enum failover_reason reason = nic->decision.reason;
+                enum failover_reason reason = nic->decision.reason, failure = nic->facts.failure;
+                struct explanation explanation;
+
+                explain_nic(nic, &explanation);
+
                 struct control_nic view = {
                         .uuid = nic->domain->uuid,
                         .domain = nic->domain->name,
@@ -332,6 +343,19 @@ static int nics(void *model, int (*each)(const struct control_nic *, void *), vo
                         .held = nic->facts.held,
                         .vlan = nic->wire_vlan,
                         .policy = &nic->port_policy,
+                        .rule = nic->decision.rule,
+                        .detail = explanation.detail,
+                        .now = explanation.now,
+                        .then = explanation.then,
+                        .held_by = nic->facts.held ? nic->hold_by : "",
+                        .trouble = explanation.trouble,
+                        .retry_usec = explanation.trouble[0] ? to_realtime(manager, nic->progress.retry_at) : 0,
+                        .unplug_attempts = nic->facts.unplug_attempts,
+                        .failure = failover_reason_code(failure),
+                        .failure_sentence = failover_reason_sentence(failure),
+                        .failure_detail = failure ? nic->failure_words : "",
+                        .failure_usec = failure ? nic->failed_realtime : 0,
+                        .back_off_usec = to_realtime_later(manager, nic->facts.back_off_until),
                 };
                 int r = each(&view, userdata);
 
@@ -392,12 +416,16 @@ static int nic_release(void *model, const char *uuid, const char *alias, enum co
         log_notice(nic->label, "release asked by %s", caller->description);
         nic->request = nic->claim ? "release" : "";
         nic->facts.unplug_refused_until = 0;
+        if (hold != CONTROL_HOLD_NONE)
+                snprintf(nic->hold_by, sizeof(nic->hold_by), "%s", caller->description);
         if (hold == CONTROL_HOLD_CONNECTION)
                 nic->hold_connection = caller->connection;
         if (hold == CONTROL_HOLD_UNTIL_ACQUIRE)
                 nic->held_until_acquire = true;
         if (hold == CONTROL_HOLD_NONE) {
                 nic->facts.failure = FAILOVER_REASON_RELEASED_BY_REQUEST;
+                nic->failed_realtime = manager_realtime();
+                snprintf(nic->failure_words, sizeof(nic->failure_words), "by %s", caller->description);
                 nic->facts.back_off_until = manager_now(manager) + manager->options.config->back_off_usec;
         }
         r = hold == CONTROL_HOLD_UNTIL_ACQUIRE ? nics_record(nic, error) : 0;
@@ -446,6 +474,7 @@ const struct control_provider provider_table = {
         .nics = nics,
         .nic_acquire = nic_acquire,
         .nic_release = nic_release,
+        .nic_set_policy = set_policy_call,
         .pf_set_vfs = pf_set_vfs,
         .pf_reserve = pf_reserve,
         .pf_reload = pf_reload,

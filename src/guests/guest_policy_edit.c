@@ -530,7 +530,7 @@ int guest_policy_make_plan(const char *live_xml, const char *config_xml, const s
         _cleanup_(guest_policy_plan_clear) struct guest_policy_plan plan = { 0 };
         _cleanup_(side_clear) struct side live = { 0 }, config = { 0 };
         bool to_live = false, to_config = false;
-        const char *alias = NULL;
+        const char *alias = "";
         int r;
 
         r = check_wish(wish, error);

@@ -178,6 +178,100 @@ START_TEST(the_daemon_ends_while_vfs_are_made)
 }
 END_TEST
 
+static const struct control_policy_change two_changes[] = { { "weight", "80" }, { "vlan", "" } };
+
+START_TEST(a_policy_is_set)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        struct client_policy written = {};
+        struct vswitch_error error = {};
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_set_policy(client, "g1", "ua-net0", two_changes, 2,
+                                           CONTROL_POLICY_CONFIG | CONTROL_POLICY_REPLACE | CONTROL_POLICY_DRY_RUN,
+                                           SECOND, &written, &error),
+                         0);
+        ck_assert_str_eq(server.seen->last_policy, "g1/ua-net0 weight=80 vlan= config replace dry-run");
+        ck_assert_str_eq(written.live, "<vswitch:policy xmlns:vswitch=\"urn:vswitch:policy:1\"/>");
+        ck_assert_str_eq(written.live, written.config);
+        ck_assert_ptr_null(written.note);
+        client_policy_clear(&written);
+        /* A domain with one NIC, or none that is known; and one of the two definitions. */
+        ck_assert_int_eq(client_set_policy(client, "g2", "", two_changes, 1, CONTROL_POLICY_LIVE, SECOND, &written,
+                                           &error),
+                         0);
+        ck_assert_str_eq(server.seen->last_policy, "g2/ weight=80 live");
+        ck_assert_ptr_null(written.config);
+        ck_assert_str_eq(written.note, "this vswitch cannot use it");
+        client_policy_clear(&written);
+        ck_assert_int_eq(client_set_policy(client, "g9", "", two_changes, 1, 0, SECOND, &written, &error), -ENOENT);
+        ck_assert_int_eq(client_set_policy(client, "g1", "", (struct control_policy_change[]){ { "weight", "101" } }, 1,
+                                           0, SECOND, &written, &error),
+                         -EINVAL);
+        ck_assert_str_eq(error.text, "weight='101': write a number from 0 (no VF) to 100");
+        ck_assert_int_lt(client_set_policy(client, "g1", "", (struct control_policy_change[]){ { "\xff", "" } }, 1, 0,
+                                           SECOND, &written, &error),
+                         0);
+        ck_assert_ptr_null(written.live);
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(a_policy_that_cannot_be_read_has_an_error_of_its_own)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        struct client_policy written = {};
+        struct vswitch_error error = {};
+
+        start(&(struct model_options){ .policy_bad = true });
+        client = connected();
+        ck_assert_int_eq(client_set_policy(client, "g1", "", two_changes, 1, 0, SECOND, &written, &error), -EBADMSG);
+        ck_assert_ptr_nonnull(strstr(error.text, "nothing was written"));
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(wrong_words_in_a_policy_call_are_refused)
+{
+        _cleanup_(client_freep) struct client *client = NULL;
+        struct vswitch_error error = {};
+        unsigned many = 40;
+
+        start(&(struct model_options){});
+        client = connected();
+        ck_assert_int_eq(client_call(client, CONTROL_PATH, "org.vswitch1.Manager", "SetPolicy", SECOND, NULL, &error,
+                                     "ssa{ss}as", "g1", "", 1, "weight", "3", 2, "live", "loudly"),
+                         -EINVAL);
+        ck_assert_str_eq(error.text, "\"loudly\" is no flag: use live, config, replace or dry-run");
+        {
+                struct control_policy_change changes[40];
+                struct client_policy written = {};
+
+                for (unsigned i = 0; i < many; i++)
+                        changes[i] = (struct control_policy_change){ "weight", "1" };
+                ck_assert_int_lt(client_set_policy(client, "g1", "", changes, many, 0, SECOND, &written, &error), 0);
+        }
+        ck_assert_str_eq(server.seen->last_policy, "");
+        model_stop(&server);
+}
+END_TEST
+
+START_TEST(the_daemon_ends_while_a_policy_is_written)
+{
+        struct client_policy written = {};
+        struct vswitch_error error = {};
+        struct client *client;
+
+        start(&(struct model_options){ .policy_silent = true });
+        client = connected();
+        ck_assert_int_eq(client_set_policy(client, "g1", "", two_changes, 1, 0, SECOND / 5, &written, &error),
+                         -ETIMEDOUT);
+        client_free(client);
+        model_stop(&server);
+}
+END_TEST
+
 START_TEST(reserved_vfs_are_given_back_with_the_connection)
 {
         char addresses[2][PF_ADDRESS_SIZE];
@@ -430,6 +524,9 @@ START_TEST(others_may_read_but_not_change)
                         _exit(7);
                 if (client_pf_reload(client, "enp1s0", SECOND, &error) != -EACCES)
                         _exit(8);
+                if (client_set_policy(client, "g1", "", two_changes, 1, 0, SECOND, &(struct client_policy){}, &error) !=
+                    -EACCES)
+                        _exit(9);
                 json_decref(root);
                 client_free(client);
                 _exit(0);
@@ -440,6 +537,7 @@ START_TEST(others_may_read_but_not_change)
         ck_assert_uint_eq(server.seen->hooks, 0);
         ck_assert_uint_eq(server.seen->reserved + server.seen->reloaded, 0);
         ck_assert_str_eq(server.seen->last_set_vfs, "");
+        ck_assert_str_eq(server.seen->last_policy, "");
 
         /* And who cannot open the socket is told why. */
         chmod(server.socket, 0600);
@@ -673,6 +771,10 @@ int main(void)
         tcase_add_test(tests, switches_show_their_neighbours);
         tcase_add_loop_test(tests, the_number_of_vfs_is_set, 0, 2);
         tcase_add_test(tests, the_daemon_ends_while_vfs_are_made);
+        tcase_add_test(tests, a_policy_is_set);
+        tcase_add_test(tests, a_policy_that_cannot_be_read_has_an_error_of_its_own);
+        tcase_add_test(tests, wrong_words_in_a_policy_call_are_refused);
+        tcase_add_test(tests, the_daemon_ends_while_a_policy_is_written);
         tcase_add_test(tests, reserved_vfs_are_given_back_with_the_connection);
         tcase_add_test(tests, many_objects_are_shown);
         tcase_add_test(tests, one_nic_is_shown);

@@ -48,6 +48,9 @@ struct model {
         control_done done; /* of the SetVfs that is under way, or NULL */
         void *done_token;
         sd_event_source *done_timer;
+        control_policy_done policy_done; /* of the SetPolicy that is under way, or NULL */
+        void *policy_token;
+        sd_event_source *policy_timer;
         uint64_t reserve_connection;
 };
 
@@ -194,9 +197,14 @@ static int show_nic(const struct model_nic *nic, int (*each)(const struct contro
                 .policy = nic == model.nics ? &policy : NULL,
         };
 
+        view.rule = view.situation;
+        view.now = nic->on_vf ? "the VF carries its frames" : "the tap carries its frames";
         if (moving) {
                 view.reason = "moving";
                 view.reason_sentence = "it is being moved";
+                view.now = "the guest has to let go of its VF";
+                view.then = "the guest is asked again";
+                view.unplug_attempts = 1;
         } else if (nic->failure) {
                 view.reason = nic->failure;
                 view.reason_sentence = nic->on_vf ? "the guest did not let go of its VF within 60 s"
@@ -210,10 +218,23 @@ static int show_nic(const struct model_nic *nic, int (*each)(const struct contro
                 view.reason = "held";
                 view.reason_sentence = "an operator holds it on the synthetic path";
                 view.remedy = "vswitch nic acquire";
+                view.held_by = "vswitch[1234] uid 0";
         } else if (!nic->on_vf) {
                 view.reason = "no-free-vf";
                 view.reason_sentence = "every VF of enp1s0 is in use";
                 view.remedy = "release another NIC";
+                view.detail = "PF enp1s0 of br0";
+                view.deadline_usec = STARTED_USEC + 90000000;
+                view.then = "it is looked again for a free VF";
+        }
+        if (model.options.in_trouble && nic->domain[1] == '2') {
+                view.trouble = "cannot remove pin: Operation not permitted";
+                view.retry_usec = STARTED_USEC + 61000000;
+                view.failure = "attach-failed";
+                view.failure_sentence = "libvirt refused to attach the VF";
+                view.failure_detail = "no PCI slot is free";
+                view.failure_usec = STARTED_USEC + 50000000;
+                view.back_off_usec = STARTED_USEC + 110000000;
         }
         return each(&view, userdata);
 }
@@ -315,6 +336,49 @@ static int nic_release(void *m, const char *uuid, const char *alias, enum contro
         count_held();
         model.seen->released++;
         return move(nic, false);
+}
+
+#define MODEL_POLICY "<vswitch:policy xmlns:vswitch=\"urn:vswitch:policy:1\"/>"
+
+static int on_policy_set(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        control_policy_done done = model.policy_done;
+        bool config = strstr(model.seen->last_policy, " live") == NULL;
+
+        model.policy_done = NULL;
+        if (model.options.policy_bad)
+                done(-EBADMSG, "nothing was written, because the policy that is there cannot be read", NULL, NULL,
+                     model.policy_token);
+        else if (strstr(model.seen->last_policy, "weight=101"))
+                done(-EINVAL, "weight='101': write a number from 0 (no VF) to 100", NULL, NULL, model.policy_token);
+        else
+                done(0, strstr(model.seen->last_policy, "g2") ? "this vswitch cannot use it" : "", MODEL_POLICY,
+                     config ? MODEL_POLICY : NULL, model.policy_token);
+        return 0;
+}
+
+static int nic_set_policy(void *m, const char *domain, const char *alias, const struct control_policy_change *changes,
+                          size_t changes_count, uint32_t flags, const struct control_caller *caller,
+                          control_policy_done done, void *token, struct vswitch_error *error)
+{
+        char *seen = model.seen->last_policy;
+        size_t size = sizeof(model.seen->last_policy);
+
+        note_caller(caller);
+        if (strcmp(domain, "g9") == 0)
+                return vswitch_error_set(error, -ENOENT, "libvirt does not find the domain");
+        snprintf(seen, size, "%s/%s", domain, alias);
+        for (size_t i = 0; i < changes_count; i++)
+                snprintf(seen + strlen(seen), size - strlen(seen), " %s=%s", changes[i].key, changes[i].value);
+        snprintf(seen + strlen(seen), size - strlen(seen), "%s%s%s%s", flags & CONTROL_POLICY_LIVE ? " live" : "",
+                 flags & CONTROL_POLICY_CONFIG ? " config" : "", flags & CONTROL_POLICY_REPLACE ? " replace" : "",
+                 flags & CONTROL_POLICY_DRY_RUN ? " dry-run" : "");
+        model.policy_done = done;
+        model.policy_token = token;
+        model.policy_timer = sd_event_source_disable_unref(model.policy_timer);
+        if (model.options.policy_silent)
+                return 0;
+        return sd_event_add_time(model.loop, &model.policy_timer, CLOCK_MONOTONIC, 0, 1, on_policy_set, NULL);
 }
 
 static int on_vfs_set(sd_event_source *source, uint64_t usec, void *userdata)
@@ -433,6 +497,7 @@ static const struct control_provider provider = {
         .nics = nics,
         .nic_acquire = nic_acquire,
         .nic_release = nic_release,
+        .nic_set_policy = nic_set_policy,
         .pf_set_vfs = pf_set_vfs,
         .pf_reserve = pf_reserve,
         .pf_reload = pf_reload,
@@ -498,10 +563,13 @@ static int serve(const struct model_server *server, const struct model_options *
         sd_event_source_disable_unref(model.hook_timer);
         sd_event_source_disable_unref(model.chatter);
         sd_event_source_disable_unref(model.done_timer);
+        sd_event_source_disable_unref(model.policy_timer);
         control_free(model.control);
         /* A model may answer after the server's end. */
         while (model.replies_count > 0)
                 model.reply(model.reply_tokens[--model.replies_count], NULL, NULL);
+        if (model.policy_done)
+                model.policy_done(-ECANCELED, "vswitchd ends", NULL, NULL, model.policy_token);
         if (model.done)
                 model.done(-ECANCELED, "vswitchd ends", model.done_token);
         sd_event_unref(model.loop);

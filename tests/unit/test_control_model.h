@@ -6,7 +6,7 @@
  * of its own, with a model that does what the test asks for. What the model was told is in shared memory.
  *
  * Guests: "g1" with one NIC on a VF (ua-net0), "g2" with two on the synthetic path (ua-net0, ua-net1), "g3" with one
- * that can never have a VF.
+ * that can never have a VF. Their policies can be written; the running guest and the definition get the same.
  */
 
 #include "src/control/control.h"
@@ -34,6 +34,9 @@ struct model_options {
         const char *group;     /* of the socket */
         unsigned set_vfs_msec; /* how long SetVfs takes */
         bool vfs_fail;         /* ... and it fails in the end */
+        bool policy_silent;    /* SetPolicy is not answered */
+        bool policy_bad;       /* ... or refused, because of what is there */
+        bool in_trouble;       /* there is more to say of g2's NICs */
 };
 
 /* What the model was told, seen from the test. */
@@ -45,6 +48,7 @@ struct model_seen {
         char last_hold[32];
         char last_hook[512];
         char last_set_vfs[64]; /* "enp1s0 4 keep" */
+        char last_policy[256]; /* "g1/ua-net0 weight=80 vlan= live dry-run" */
         volatile unsigned reserved, reloaded;
 };
 
