@@ -137,8 +137,9 @@ static void render(const json_t *json)
         const json_t *line;
         size_t index;
 
-        json_array_foreach (json_object_get(json, "explanation"), index, line)
+        json_array_foreach (json_object_get(json, "explanation"), index, line) {
                 puts(table_text(line, "sentence"));
+        }
 }
 
 int verb_nic_why(struct cli *cli, int argc, char **argv)

@@ -370,7 +370,7 @@ static int edit(const char *xml, const struct guest *guest, const char *alias, c
         _cleanup_(guest_xml_document_freep) xmlDoc *document = NULL;
         _cleanup_(free_node) xmlNode *present = NULL, *policy = NULL;
         _cleanup_(freep) char *old = NULL;
-        char mistake[MISTAKE_SIZE] = "";
+        char mistake[MISTAKE_SIZE] = "", here[MISTAKE_SIZE] = "";
         xmlNode *domain, *found;
         int r;
 
@@ -400,10 +400,10 @@ static int edit(const char *xml, const struct guest *guest, const char *alias, c
                 return r;
         if (mistake[0])
                 return refuse(alias, replace ? "" : before, mistake, present, error);
-        r = judge(xml, is_empty(policy) ? NULL : policy, alias, replace, false, mistake);
-        if (r >= 0 && mistake[0])
+        r = judge(xml, is_empty(policy) ? NULL : policy, alias, replace, false, here);
+        if (r >= 0 && here[0])
                 snprintf(note, note_size, "this vswitch cannot use the NIC's policy as long as it is like that: %s",
-                         mistake);
+                         here);
         if (r >= 0 && replace)
                 r = find_others(domain, ret);
         if (r >= 0)
