@@ -238,6 +238,7 @@ static bool must_be_gapless(const struct world *world, unsigned host_number, uns
         enum failover_situation situation = host->agents[nic].decision.situation;
 
         return host->listed && card->bound && card->carrier &&
+               host->agents[nic].facts.uplink_filter != FAILOVER_UNKNOWN &&
                host->agents[nic].decision.tables.pin == FAILOVER_PIN_UPLINK &&
                card->steering == FAILOVER_STEERING_BOTH && card->told == FAILOVER_STEERING_BOTH &&
                (situation == FAILOVER_SITUATION_OFFERING || situation == FAILOVER_SITUATION_WITHDRAWING);
@@ -290,7 +291,7 @@ static void count_frames(struct world *world, unsigned nic)
         struct reach *reach = &world->reach[nic];
         uint64_t frames = world->now / FRAME_INTERVAL - reach->fate_since / FRAME_INTERVAL;
 
-        for (enum sender sender = SENDER_WIRE; sender < SENDERS && frames > 0; sender++)
+        for (enum sender sender = SENDER_WIRE; sender < SENDERS && frames > 0 && !world->nics[nic].unchecked; sender++)
                 world->statistics->frames[reach->fate[sender]] += frames;
         reach->fate_since = world->now;
 }
@@ -320,8 +321,11 @@ void reach_finish(struct world *world)
 
 bool reach_is_deaf(const struct world *world, unsigned nic)
 {
+        const struct reach *reach = &world->reach[nic];
+
         for (enum sender sender = SENDER_WIRE; sender < SENDERS; sender++)
-                if (world->reach[nic].fate[sender] == FATE_REACTION || world->reach[nic].fate[sender] == FATE_TROUBLE)
+                if ((reach->fate[sender] == FATE_REACTION || reach->fate[sender] == FATE_TROUBLE) &&
+                    world->now - reach->deaf_since[sender] >= GRACE)
                         return true;
         return false;
 }
