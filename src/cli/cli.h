@@ -50,6 +50,7 @@ enum cli_option {
         CLI_VFS,
         CLI_WIRE,
         CLI_DIRECTORY,
+        CLI_FIX,
         CLI_LIVE,
         CLI_CONFIG,
         CLI_REPLACE,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include "src/cli/audit_verb.h"
 #include "src/cli/cli.h"
 #include "src/cli/migrate_verb.h"
 #include "src/cli/probe_verb.h"
@@ -98,6 +99,7 @@ static const struct cli_verb verbs[] = {
           .max = 64,
           .options = CLI_BIT(CLI_ROOT),
           .run = verb_host_check },
+        AUDIT_VERB(.program = "vswitch-audit"),
         MIGRATE_VERB(.program = "vswitch-migrate"),
         { .name = "monitor",
           .arguments = "",

@@ -31,6 +31,7 @@ const struct cli_option_info cli_options[CLI_OPTION_COUNT] = {
         [CLI_REPLACE] = { "replace", '\0', NULL, "begin anew, and drop what cannot be read" },
         [CLI_DRY_RUN] = { "dry-run", '\0', NULL, "show what would be written, and write nothing" },
         [CLI_DIRECTORY] = { "directory", '\0', "PATH", "keep the result there (" VSWITCH_STATE_DIR "/probe)" },
+        [CLI_FIX] = { "fix", '\0', NULL, "repair what is safe to repair" },
 };
 
 /* getopt_long's value of an option: its letter, or a number beyond the letters. */
