@@ -105,6 +105,19 @@ static const struct {
         [FAILOVER_REASON_NO_FREE_VF] = { "no-free-vf", "every VF of the uplink is in use",
                                          "release another NIC's VF, or make more VFs (vswitch pf set-vfs PF N)" },
 
+        [FAILOVER_REASON_PREEMPTED] = { "preempted", "a NIC of higher weight takes its VF",
+                                        "make more VFs, or raise this NIC's weight: vswitch nic set DOMAIN/NIC "
+                                        "weight=N" },
+        [FAILOVER_REASON_TURN] = { "turn", "other NICs are moved first: moves are bounded",
+                                   "wait; the bounds are in section scarcity of vswitch.conf" },
+        [FAILOVER_REASON_FROZEN] = { "frozen", "too many moves of this host have failed, so none is begun for a while",
+                                     "see the daemon's log for why they failed; vswitch nic acquire tries one all the "
+                                     "same" },
+        [FAILOVER_REASON_MEMORY_OVERCOMMITTED] = { "memory-overcommitted",
+                                                   "a VF pins all of the guest's memory, and the host has not that "
+                                                   "much left",
+                                                   "free memory on the host, or lower memory-reserve in vswitch.conf" },
+
         [FAILOVER_REASON_GUEST_UNKNOWN] = { "guest-unknown", "libvirt has not told about this guest yet",
                                             "check that libvirtd or virtqemud runs" },
         [FAILOVER_REASON_GUEST_OFF] = { "guest-off", "the guest does not run", "" },

@@ -72,6 +72,31 @@ static int check_timeout(cfg_t *section, cfg_opt_t *option)
         return check_range(section, option, 1, 86400);
 }
 
+static int check_pause(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, 86400);
+}
+
+static int check_margin(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 1, PORT_POLICY_WEIGHT_MAX);
+}
+
+static int check_moves(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, CONFIG_MOVES_MAX);
+}
+
+static int check_failures(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, CONFIG_FAILURES_MAX);
+}
+
+static int check_percentage(cfg_t *section, cfg_opt_t *option)
+{
+        return check_range(section, option, 0, 90);
+}
+
 static int check_reserve(cfg_t *section, cfg_opt_t *option)
 {
         return check_range(section, option, 0, 65535);
@@ -152,6 +177,14 @@ static void set_checks(cfg_t *root)
         cfg_set_validate_func(root, "switch|policy|spoof-check", check_choice);
         cfg_set_validate_func(root, "switch|policy|min-rate", check_rate);
         cfg_set_validate_func(root, "switch|policy|max-rate", check_rate);
+        cfg_set_validate_func(root, "scarcity|margin", check_margin);
+        cfg_set_validate_func(root, "scarcity|stay", check_pause);
+        cfg_set_validate_func(root, "scarcity|moves-at-once", check_moves);
+        cfg_set_validate_func(root, "scarcity|moves-per-minute", check_moves);
+        cfg_set_validate_func(root, "scarcity|failures", check_failures);
+        cfg_set_validate_func(root, "scarcity|failures-within", check_timeout);
+        cfg_set_validate_func(root, "scarcity|freeze", check_timeout);
+        cfg_set_validate_func(root, "scarcity|memory-reserve", check_percentage);
         cfg_set_validate_func(root, "timeouts|guest-driver", check_timeout);
         cfg_set_validate_func(root, "timeouts|unplug", check_timeout);
         cfg_set_validate_func(root, "timeouts|lease", check_timeout);
@@ -281,6 +314,23 @@ static uint64_t timeout_of(cfg_t *root, const char *name)
         return (uint64_t) cfg_getint(root, name) * USEC_PER_SEC;
 }
 
+static struct config_scarcity load_scarcity(cfg_t *root)
+{
+        cfg_t *section = cfg_getsec(root, "scarcity");
+
+        return (struct config_scarcity){
+                .preempt = cfg_getbool(section, "preempt"),
+                .margin = (unsigned) cfg_getint(section, "margin"),
+                .stay_usec = (uint64_t) cfg_getint(section, "stay") * USEC_PER_SEC,
+                .moves_at_once = (unsigned) cfg_getint(section, "moves-at-once"),
+                .moves_per_minute = (unsigned) cfg_getint(section, "moves-per-minute"),
+                .failures = (unsigned) cfg_getint(section, "failures"),
+                .failures_usec = (uint64_t) cfg_getint(section, "failures-within") * USEC_PER_SEC,
+                .freeze_usec = (uint64_t) cfg_getint(section, "freeze") * USEC_PER_SEC,
+                .memory_reserve = (unsigned) cfg_getint(section, "memory-reserve"),
+        };
+}
+
 static int load(cfg_t *root, char *text, struct config *config)
 {
         if (cfg_parse_buf(root, text) != CFG_SUCCESS)
@@ -291,6 +341,7 @@ static int load(cfg_t *root, char *text, struct config *config)
         config->unplug_timeout_usec = timeout_of(root, "timeouts|unplug");
         config->lease_timeout_usec = timeout_of(root, "timeouts|lease");
         config->back_off_usec = timeout_of(root, "timeouts|back-off");
+        config->scarcity = load_scarcity(root);
         return load_switches(root, config);
 }
 
@@ -324,10 +375,23 @@ int config_load(const char *path, struct config **ret, struct vswitch_error *err
                 CFG_INT("back-off", 60, CFGF_NONE),
                 CFG_END(),
         };
+        cfg_opt_t scarcity_options[] = {
+                CFG_BOOL("preempt", cfg_true, CFGF_NONE),
+                CFG_INT("margin", 1, CFGF_NONE),
+                CFG_INT("stay", 60, CFGF_NONE),
+                CFG_INT("moves-at-once", 4, CFGF_NONE),
+                CFG_INT("moves-per-minute", 60, CFGF_NONE),
+                CFG_INT("failures", 10, CFGF_NONE),
+                CFG_INT("failures-within", 300, CFGF_NONE),
+                CFG_INT("freeze", 600, CFGF_NONE),
+                CFG_INT("memory-reserve", 5, CFGF_NONE),
+                CFG_END(),
+        };
         cfg_opt_t root_options[] = {
                 CFG_STR("libvirt-uri", NULL, CFGF_NODEFAULT),
                 CFG_STR("group", NULL, CFGF_NODEFAULT),
                 CFG_SEC("switch", switch_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+                CFG_SEC("scarcity", scarcity_options, CFGF_NONE),
                 CFG_SEC("timeouts", timeout_options, CFGF_NONE),
                 CFG_END(),
         };

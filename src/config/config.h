@@ -14,6 +14,7 @@
  *         reserve-vfs = 0           # that many free VFs are left alone
  *         policy { weight = 50  spoof-check = auto }   # of NICs whose guests say nothing else
  *     }
+ *     scarcity { preempt = yes  stay = 60 }
  *     timeouts { guest-driver = 60  unplug = 60  lease = 300  back-off = 60 }   # seconds
  *
  * docs/vswitch.conf.md is the reference.
@@ -37,6 +38,22 @@ struct config_switch {
         struct port_policy policy; /* of its NICs, where their guests' XML says nothing else */
 };
 
+#define CONFIG_MOVES_MAX    256
+#define CONFIG_FAILURES_MAX 64
+
+/* More NICs than VFs, and moves that fail. */
+struct config_scarcity {
+        bool preempt;              /* a higher weight may take a lower one's VF */
+        unsigned margin;           /* ... when it is higher by at least this */
+        uint64_t stay_usec;        /* ... and the other has had it this long */
+        unsigned moves_at_once;    /* 0: no bound */
+        unsigned moves_per_minute; /* 0: no bound */
+        unsigned failures;         /* so many failed moves within failures_usec freeze the host's moves; 0: never */
+        uint64_t failures_usec;
+        uint64_t freeze_usec;
+        unsigned memory_reserve; /* per cent of the host's memory that stay free when a guest's is pinned */
+};
+
 struct config {
         char *libvirt_uri; /* NULL: default */
         char *group;       /* NULL: "vswitch" */
@@ -45,7 +62,8 @@ struct config {
         uint64_t guest_driver_timeout_usec; /* attach -> the guest drives the VF */
         uint64_t unplug_timeout_usec;       /* asked -> gone; then asked again, then undone */
         uint64_t lease_timeout_usec;
-        uint64_t back_off_usec;
+        uint64_t back_off_usec; /* after a failed move; doubled with each further one, up to 16 times */
+        struct config_scarcity scarcity;
 };
 
 /* Reads and checks a file. -ENOENT, -EACCES; -EINVAL with "FILE:LINE: what is wrong, what to write instead". */

@@ -18,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The pause after a failed move is doubled so often at most. */
+#define BACK_OFF_DOUBLINGS 4
+
 /* ---- calls on worker threads ---- */
 
 struct call {
@@ -519,13 +522,17 @@ int actions_execute(struct manager_nic *nic, enum failover_action action, struct
 void actions_give_up(struct manager_nic *nic, enum failover_reason reason)
 {
         uint64_t now = manager_now(nic->manager);
+        uint64_t back_off = nic->manager->options.config->back_off_usec
+                            << (nic->failures < BACK_OFF_DOUBLINGS ? nic->failures : BACK_OFF_DOUBLINGS);
 
-        failover_give_up(&nic->facts, reason, now, nic->manager->options.config->back_off_usec);
+        failover_give_up(&nic->facts, reason, now, back_off);
+        nic->failures++;
         nic->failed_realtime = manager_realtime();
         nic->failure_words[0] = '\0';
         nic->manager->moves_failed++;
+        arbiter_move_failed(nic->manager, reason);
         log_warning(nic->label, "%s; tried again in %llu s. %s%s", failover_reason_sentence(reason),
-                    (unsigned long long) (nic->manager->options.config->back_off_usec / USEC_PER_SEC),
+                    (unsigned long long) (back_off / USEC_PER_SEC),
                     failover_reason_remedy(reason)[0] ? "What helps: " : "", failover_reason_remedy(reason));
         if (nic->manager->control)
                 control_event(nic->manager->control, "warning", nic->label, failover_reason_sentence(reason));

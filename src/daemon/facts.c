@@ -335,6 +335,10 @@ static enum failover_reason collect_obstacle(struct manager_nic *nic, bool mac_i
         if (neighbours_count_behind(nic) > 0 &&
             !(nic->port_policy.trust && nic->port_policy.spoof_check == PORT_POLICY_NO))
                 return FAILOVER_REASON_SEVERAL_MACS;
+        if (nic->verdict == SCARCITY_YIELD)
+                return FAILOVER_REASON_PREEMPTED;
+        if (!nic->claim && manager_now(nic->manager) < nic->memory_short_until)
+                return FAILOVER_REASON_MEMORY_OVERCOMMITTED;
         return FAILOVER_REASON_NONE;
 }
 
@@ -380,19 +384,20 @@ static void collect_uplink(struct manager_nic *nic)
                 facts->steering = FAILOVER_STEERING_BOTH;
 }
 
-/* A free VF is looked for only where the answer matters: it costs a look at every VF. */
-static bool needs_vf(const struct failover_facts *facts, uint64_t now)
+bool facts_needs_vf(const struct manager_nic *nic)
 {
-        return facts->claim == FAILOVER_CLAIM_NONE && facts->guest == FAILOVER_GUEST_RUNNING && !facts->outgoing &&
-               facts->obstacle == FAILOVER_REASON_NONE && !facts->held && facts->standby != FAILOVER_NO &&
-               now >= facts->back_off_until;
+        const struct failover_facts *facts = &nic->facts;
+        uint64_t now = manager_now(nic->manager);
+
+        return nic->policy.want_vf && facts->uplink_up && facts->tap_present && facts->claim == FAILOVER_CLAIM_NONE &&
+               facts->guest == FAILOVER_GUEST_RUNNING && !facts->outgoing && facts->obstacle == FAILOVER_REASON_NONE &&
+               !facts->held && facts->standby != FAILOVER_NO && now >= facts->back_off_until;
 }
 
 void facts_collect(struct manager_nic *nic)
 {
         struct manager *manager = nic->manager;
         struct manager_domain *domain = nic->domain;
-        struct manager_switch *nic_switch = nic->nic_switch;
         struct failover_facts *facts = &nic->facts;
         bool mac_is_shared, was_shared;
 
@@ -423,13 +428,10 @@ void facts_collect(struct manager_nic *nic)
         if (facts->lease_until && !manager->libvirt_listed && facts->lease_until < manager_now(manager) + USEC_PER_SEC)
                 facts->lease_until = manager_now(manager) + USEC_PER_SEC;
         facts->touched = nic->claim && nic->claim->touched;
-        if (needs_vf(facts, manager_now(manager))) {
-                struct pf_vf_attributes before;
-                struct pf_vf vf;
-
-                facts->no_vf = vfs_find_free(nic_switch, &vf, &before);
-                facts->vf_available = facts->no_vf == FAILOVER_REASON_NONE;
-        }
+        facts->no_vf = FAILOVER_REASON_NO_FREE_VF;
+        if (facts_needs_vf(nic))
+                facts->no_vf = arbiter_reason(nic);
+        facts->vf_available = facts->no_vf == FAILOVER_REASON_NONE;
         facts_poll_vectors(nic);
         if (nic->tables_stale)
                 read_tables(nic);

@@ -69,6 +69,13 @@ void manager_all_dirty(struct manager *manager, bool tables_too)
 
 /* ---- one NIC ---- */
 
+/* Towards a VF, or away from it. */
+static bool begins_move(enum failover_situation old, enum failover_situation new)
+{
+        return (old == FAILOVER_SITUATION_SYNTHETIC && new == FAILOVER_SITUATION_PREPARING) ||
+               (old == FAILOVER_SITUATION_ON_VF && new == FAILOVER_SITUATION_WITHDRAWING);
+}
+
 static void tell_change(struct manager_nic *nic, enum failover_situation old)
 {
         struct manager *manager = nic->manager;
@@ -87,8 +94,12 @@ static void tell_change(struct manager_nic *nic, enum failover_situation old)
                  nic->claim ? nic->claim->vf_address : "", decision->reason ? ": " : "",
                  failover_reason_sentence(decision->reason));
         log_info(nic->label, "%s", sentence);
-        if (decision->situation == FAILOVER_SITUATION_ON_VF)
+        if (decision->situation == FAILOVER_SITUATION_ON_VF) {
                 manager->moves_completed++;
+                nic->failures = 0;
+        }
+        if (begins_move(old, decision->situation))
+                arbiter_move_began(manager);
         if (manager->control)
                 control_event(manager->control, "move", nic->label, sentence);
 }
@@ -97,7 +108,8 @@ static void tell_change(struct manager_nic *nic, enum failover_situation old)
 static bool request_is_over(const struct manager_nic *nic)
 {
         if (strcmp(nic->request, "acquire") == 0)
-                return failover_acquire_is_over(&nic->decision);
+                return nic->decision.reason != FAILOVER_REASON_TURN && nic->decision.reason != FAILOVER_REASON_FROZEN &&
+                       failover_acquire_is_over(&nic->decision);
         return failover_release_is_over(&nic->facts, &nic->decision, manager_now(nic->manager));
 }
 
@@ -227,11 +239,14 @@ static void arm_timers(struct manager *manager)
                         deadline = earliest(deadline, nic->progress.retry_at);
                 if (nic->tap_retry_at)
                         deadline = earliest(deadline, nic->tap_retry_at);
+                if (nic->memory_short_until > now)
+                        deadline = earliest(deadline, nic->memory_short_until);
                 if (nic->decision.watch_vectors || nic->decision.watch_tap)
                         look = earliest(look, now + VECTORS_FAST);
                 else if (nic->claim && nic->facts.attached != FAILOVER_NO)
                         look = earliest(look, now + VECTORS_SLOW);
         }
+        deadline = earliest(deadline, manager->arbiter.deadline);
         deadline = earliest(deadline, neighbours_deadline(manager));
         arm(manager->deadline_source, earliest(deadline, hook_deadline(manager)));
         arm(manager->vectors_source, look);
@@ -245,7 +260,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
         TAILQ_FOREACH (nic, &manager->nics, entry)
                 if (nic->decision.deadline <= now || (nic->progress.retry_at && nic->progress.retry_at <= now) ||
-                    (nic->tap_retry_at && nic->tap_retry_at <= now))
+                    (nic->tap_retry_at && nic->tap_retry_at <= now) ||
+                    (nic->memory_short_until && nic->memory_short_until <= now))
                         nic->dirty = true;
         manager_schedule(manager);
         return 0;
@@ -256,10 +272,15 @@ static void reconcile(struct manager *manager)
         struct manager_nic *nic, *next;
 
         switches_reconcile(manager);
-        for (nic = TAILQ_FIRST(&manager->nics); nic; nic = next) {
-                next = TAILQ_NEXT(nic, entry);
-                if (nic->dirty)
-                        reconcile_nic(nic);
+        /* What the NICs do changes what others may do; a bound, so that a mistake there cannot hold up the loop. */
+        for (int turn = 0; turn < DECISIONS_PER_TURN; turn++) {
+                for (nic = TAILQ_FIRST(&manager->nics); nic; nic = next) {
+                        next = TAILQ_NEXT(nic, entry);
+                        if (nic->dirty)
+                                reconcile_nic(nic);
+                }
+                if (!arbiter_decide(manager))
+                        break;
         }
         neighbours_reconcile(manager);
         hook_continue(manager);
@@ -440,6 +461,7 @@ int manager_new(sd_event *loop, const struct manager_options *options, struct ma
         TAILQ_INIT(&manager->domains);
         TAILQ_INIT(&manager->nics);
         TAILQ_INIT(&manager->hook_waits);
+        arbiter_new(manager);
 
         r = claim_store_open(options->runtime_directory, &manager->claims, error);
         /* The socket first: it tells of another daemon before anything is touched. */

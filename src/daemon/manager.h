@@ -14,6 +14,7 @@
  */
 
 #include "failover/failover.h"
+#include "failover/scarcity.h"
 #include "failover/presence.h"
 #include "failover/progress.h"
 #include "src/config/config.h"
@@ -133,6 +134,26 @@ struct manager_nic {
         char failure_words[256];      /* ... and what libvirt or the kernel said, or "" */
         char trouble[320];            /* the action that failed last, and the cause */
         const char *last_path;
+
+        /* arbiter.c */
+        uint64_t number; /* its own, never given twice */
+        enum scarcity_standing standing;
+        uint64_t standing_since;
+        enum scarcity_verdict verdict;
+        uint64_t memory_short_until; /* the host's memory is looked at again then; 0: it sufficed */
+        unsigned failures;           /* moves that failed since the last that was completed */
+};
+
+/* Who of many NICs gets one of few VFs, see arbiter.c. */
+struct arbiter {
+        struct scarcity_policy policy;
+        uint64_t moves[CONFIG_MOVES_MAX]; /* when the last ones began */
+        unsigned moves_next;
+        uint64_t failures[CONFIG_FAILURES_MAX]; /* when the last ones failed by the host's fault */
+        unsigned failures_next;
+        uint64_t frozen_until;
+        uint64_t deadline; /* to be asked again */
+        uint64_t numbers;  /* given to NICs so far */
 };
 
 TAILQ_HEAD(manager_domains, manager_domain);
@@ -148,6 +169,7 @@ struct manager {
         struct vswitch_netlink *netlink;
         struct vswitch_netlink_monitor *monitor;
         struct claim_store *claims;
+        struct arbiter arbiter;
         struct guests *guests;
         struct control *control;
 
@@ -242,6 +264,8 @@ const char *vfs_state_to_string(enum vf_state state);
 /* Finds a free VF for a NIC of this switch. NONE with *ret and *ret_before filled, or why there is none. */
 enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
                                    struct pf_vf_attributes *ret_before);
+/* How many free VFs may be given away now, those kept in reserve left out. */
+unsigned vfs_count_free(struct manager_switch *nic_switch);
 /* A VF as nobody has programmed it, all but the MAC; only attributes that `before` has. */
 struct pf_vf_attributes vfs_neutral_attributes(const struct pf_vf_attributes *before);
 /* All but the MAC, and only what `wanted` has. */
@@ -308,11 +332,28 @@ bool neighbours_make_room(struct manager_switch *nic_switch, struct pf *pf, bool
  * what it stirs up. (A daemon that starts while the NIC has a claim begins with none.) */
 unsigned neighbours_count_behind(struct manager_nic *nic);
 
+/* arbiter.c: who gets a VF when there are too few */
+void arbiter_new(struct manager *manager);
+/* Judges all NICs; those whose verdict has changed are dirty then. True when there are any. */
+bool arbiter_decide(struct manager *manager);
+void arbiter_move_began(struct manager *manager);
+/* `reason`: what failed. Some are the host's fault, and too many of them freeze it. */
+void arbiter_move_failed(struct manager *manager, enum failover_reason reason);
+/* Why a NIC without a VF does not get one by its verdict; NONE when it may. */
+enum failover_reason arbiter_reason(struct manager_nic *nic);
+
+/* memory.c: is there enough to pin all of the guest's? A few small reads of /proc. */
+bool memory_suffices(const struct manager_nic *nic);
+/* Where libvirt notes the processes of its guests, "NAME.pid"; tests have their own. */
+extern const char *memory_pid_directory;
+
 /* domains.c: callbacks of the guests adapter */
 extern const struct guests_callbacks domains_callbacks;
 
 /* facts.c */
 void facts_collect(struct manager_nic *nic);
+/* Could have a VF, has none, and nothing but other NICs is in the way. */
+bool facts_needs_vf(const struct manager_nic *nic);
 /* After a decision: what is partly there becomes the opposite of what was decided to be wanted. True when that changed a
  * fact, so that it has to be decided again. */
 bool facts_settle_partly(struct manager_nic *nic);

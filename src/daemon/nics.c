@@ -71,6 +71,7 @@ struct manager_nic *nics_add(struct manager *manager, struct manager_domain *dom
                 nic->domain = domain;
                 nic->nic_switch = nic_switch;
                 nic->mac = *mac;
+                nic->number = ++manager->arbiter.numbers;
                 nic->policy = manager->policy;
                 nic->tables_stale = true;
                 nic->path_since_realtime = manager_realtime();

@@ -232,6 +232,28 @@ enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_
         return free_count > nic_switch->config->reserve_vfs ? FAILOVER_REASON_NONE : FAILOVER_REASON_NO_FREE_VF;
 }
 
+unsigned vfs_count_free(struct manager_switch *nic_switch)
+{
+        struct pf *pf = nic_switch->pf;
+        struct pf_vf *vfs = NULL;
+        size_t count = 0;
+        unsigned free_count = 0, reserve = nic_switch->config->reserve_vfs;
+
+        if (!nic_switch->config->iov || !nic_switch->softswitch || !pf || pf->total_vfs == 0 ||
+            pool_is_changing(nic_switch->manager, pf) || pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0)
+                return 0;
+        for (size_t i = 0; i < count; i++) {
+                struct pf_vf_attributes present = { 0 };
+                char owner[192];
+
+                free_count += known_state(nic_switch->manager, &vfs[i], owner, sizeof(owner)) == VF_FREE &&
+                              pf->driver->read_attributes(pf, vfs[i].index, &present, NULL) == 0 &&
+                              seen_state(nic_switch, &vfs[i], &present, owner, sizeof(owner)) == VF_FREE;
+        }
+        free(vfs);
+        return free_count > reserve ? free_count - reserve : 0;
+}
+
 struct pf_vf_attributes vfs_neutral_attributes(const struct pf_vf_attributes *before)
 {
         return (struct pf_vf_attributes){

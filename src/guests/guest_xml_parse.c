@@ -94,6 +94,15 @@ static void read_managed_by(const xmlNode *domain, struct guest *guest)
         }
 }
 
+/* libvirt gives it in KiB whatever its owner wrote; other units are of a definition that does not run yet. */
+static uint64_t read_memory(const xmlNode *domain)
+{
+        _cleanup_(guest_xml_stringp) xmlChar *unit = guest_xml_attribute(guest_xml_child(domain, "memory"), "unit");
+        _cleanup_(freep) char *text = read_text(domain, "memory");
+
+        return text && (!unit || strcmp((const char *) unit, "KiB") == 0) ? strtoull(text, NULL, 10) : 0;
+}
+
 static bool is_q35(const xmlNode *domain)
 {
         xmlNode *type = guest_xml_child(guest_xml_child(domain, "os"), "type");
@@ -238,6 +247,7 @@ int guest_parse_xml(const char *xml, struct guest **ret, struct vswitch_error *e
         uuid = read_text(domain, "uuid");
         copy_name(guest->uuid, sizeof(guest->uuid), uuid);
         guest->is_q35 = is_q35(domain);
+        guest->memory_kib = read_memory(domain);
         read_managed_by(domain, guest);
         devices = guest_xml_child(domain, "devices");
         if (devices) {

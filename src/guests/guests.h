@@ -86,6 +86,7 @@ struct guest {
         bool incomplete; /* libvirt does not show the devices now (a hung QEMU, say): nics and vfs are as last known,
                           * or empty. It is read again soon. */
         bool is_q35;
+        uint64_t memory_kib;      /* all that it may have; 0: not said */
         unsigned free_root_ports; /* pcie-root-ports with nothing on them */
         char managed_by[32];      /* "ovirt", "nova", "kubevirt" from <metadata>, or "" */
         struct guest_nic *nics;

@@ -112,7 +112,7 @@ static const struct {
         const char *text;
         const char *complaint; /* after "FILE:" */
 } mistakes[] = {
-        { "gruop = \"x\"\n", "1: no such option 'gruop'; known here: libvirt-uri, group, switch, timeouts" },
+        { "gruop = \"x\"\n", "1: no such option 'gruop'; known here: libvirt-uri, group, switch, scarcity, timeouts" },
         { "# one\n/* two\n three */ // three\n\nswitch \"br0\" {\n    uplink = \"x\"\n}\n",
           "6: no such option 'uplink'; known here: bridge, uplinks, create, iov, reserve-vfs, policy" },
         { "timeouts {\n  # a comment\n  unplugg = 1\n}\n",
