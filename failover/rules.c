@@ -371,9 +371,16 @@ static uint64_t latest(uint64_t a, uint64_t b)
         return a > b ? a : b;
 }
 
+/* It was asked to let go, and now may keep the VF: but it may obey at any moment, and cannot be told. */
+static bool may_yet_let_go(const struct view *view)
+{
+        return view->wants_vf && view->facts->unplug_asked != 0 &&
+               view->now < view->facts->unplug_asked + view->policy->unplug_timeout;
+}
+
 static bool when_on_vf(const struct view *view)
 {
-        return has_vf(view) && view_vectors_seen(view) && !must_let_go(view) &&
+        return has_vf(view) && view_vectors_seen(view) && !must_let_go(view) && !may_yet_let_go(view) &&
                (view->wants_vf || view->facts->outgoing || view->facts->guest == FAILOVER_GUEST_PAUSED ||
                 (view->now < view->facts->unplug_refused_until && !view->facts->sends_on_tap));
 }
@@ -420,6 +427,8 @@ static void then_withdrawing(const struct view *view, struct failover_decision *
                 decision->give_up = FAILOVER_REASON_GUEST_DOES_NOT_USE_VF;
         else if (view->now < view->facts->unplug_refused_until)
                 decision_wait_until(decision, view->facts->unplug_refused_until);
+        else if (may_yet_let_go(view))
+                decision_wait_until(decision, view->facts->unplug_asked + view->policy->unplug_timeout);
         else
                 step_ask_to_unplug(view, decision);
 }
@@ -577,10 +586,11 @@ static const struct rule {
           FAILOVER_SITUATION_WITHDRAWING, false, then_leaving_asked },
         { "leaving-gone", "a migration goes out and the guest has let go of the VF", when_leaving_gone,
           FAILOVER_SITUATION_WITHDRAWN, false, then_leaving_gone },
-        { "on-vf", "the guest drives the VF and may keep it, or does not let go of it", when_on_vf,
-          FAILOVER_SITUATION_ON_VF, false, then_on_vf },
-        { "withdrawing", "the guest drives the VF and should not", when_withdrawing, FAILOVER_SITUATION_WITHDRAWING,
-          false, then_withdrawing },
+        { "on-vf",
+          "the guest drives the VF and may keep it (and was not just asked to let go), or does not let go of it",
+          when_on_vf, FAILOVER_SITUATION_ON_VF, false, then_on_vf },
+        { "withdrawing", "the guest drives the VF and should not, or was asked a moment ago to let go",
+          when_withdrawing, FAILOVER_SITUATION_WITHDRAWING, false, then_withdrawing },
         { "offering", "the guest has the VF, may use it, and does not drive it yet", when_offering,
           FAILOVER_SITUATION_OFFERING, false, then_offering },
         { "withdrawn", "the guest has let go of the VF (or never drove it) and should not have it", when_withdrawn,

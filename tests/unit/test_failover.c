@@ -162,10 +162,12 @@ static struct failover_decision settle(struct failover_facts *facts)
 
         for (int turn = 0; decision.actions_count > 0; turn++) {
                 ck_assert_msg(turn < 16, "does not settle, rule %s", decision.rule);
+                failover_settle(facts, &decision, now);
                 for (size_t i = 0; i < decision.actions_count; i++)
                         apply(facts, decision.actions[i]);
                 decision = decide(facts);
         }
+        failover_settle(facts, &decision, now);
         return decision;
 }
 
@@ -655,6 +657,29 @@ START_TEST(a_changed_policy_is_programmed_after_the_guest_has_let_go)
 }
 END_TEST
 
+START_TEST(who_was_asked_to_let_go_may_do_it_although_minds_have_changed)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.held = true;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        facts.held = false;
+        decision = settle(&facts);
+        /* Both paths go on delivering, and nobody asks a second time. */
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_MOVING);
+        ck_assert(decision.tables.uplink_filter && decision.tables.copy_rule);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
+        ck_assert_uint_eq(decision.deadline, facts.unplug_asked + policy.unplug_timeout);
+        facts.unplug_asked -= policy.unplug_timeout;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert_uint_eq(facts.unplug_asked, 0);
+}
+END_TEST
+
 START_TEST(a_rate_is_changed_in_use)
 {
         struct failover_facts facts = facts_on_vf();
@@ -916,6 +941,7 @@ int main(void)
         tcase_add_loop_test(walks, every_obstacle_keeps_the_nic_synthetic_and_is_the_reason, FAILOVER_REASON_NO_TEAMING,
                             FAILOVER_REASON_NO_SRIOV + 1);
         tcase_add_test(walks, a_changed_policy_is_programmed_after_the_guest_has_let_go);
+        tcase_add_test(walks, who_was_asked_to_let_go_may_do_it_although_minds_have_changed);
         tcase_add_test(walks, a_rate_is_changed_in_use);
         tcase_add_test(walks, a_guest_that_keeps_its_vf_is_held_to_the_policy_all_the_same);
         tcase_add_loop_test(walks, a_vf_in_use_is_not_reprogrammed_while_the_guest_cannot_answer, 0, 2);
