@@ -244,17 +244,18 @@ static void set_active(const char *member)
 
 START_TEST(test_bond)
 {
-        netns_run("ip link add lag0 type bond mode active-backup miimon 100; ip link add lag1 type bond mode 802.3ad; "
-                  "for i "
-                  "in a b; do ip link add $i type veth peer name p$i; ip link set p$i up; ip link set $i master lag0; "
-                  "done; "
-                  "ip link set lag0 up");
-        set_active("b");
+        netns_run(
+                "ip link add lag0 type bond mode active-backup miimon 100; ip link add lag1 type bond mode 802.3ad; "
+                "for i "
+                "in m0 m1; do ip link add $i type veth peer name p$i; ip link set p$i up; ip link set $i master lag0; "
+                "done; "
+                "ip link set lag0 up");
+        set_active("m1");
         ck_assert_uint_eq(get("lag0").bond_mode, VSWITCH_LINK_BOND_ACTIVE_BACKUP);
-        ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("b"));
-        ck_assert_int_eq(get("a").master, netns_ifindex("lag0"));
-        set_active("a");
-        ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("a"));
+        ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("m1"));
+        ck_assert_int_eq(get("m0").master, netns_ifindex("lag0"));
+        set_active("m0");
+        ck_assert_int_eq(get("lag0").bond_active, netns_ifindex("m0"));
         ck_assert_uint_eq(get("lag1").bond_mode, 4);
         ck_assert_int_eq(get("lag1").bond_active, 0);
 }
