@@ -23,6 +23,8 @@ int audit_collect(const struct audit_sources *sources, struct audit_picture *ret
 
 /* Asks libvirt, for ten seconds at the most: -ETIMEDOUT after that. `uri` NULL: qemu:///system. */
 int audit_guests_list(const char *uri, struct guest ***ret, size_t *ret_count, struct vswitch_error *error);
+int audit_guests_list_within(const char *uri, unsigned seconds, struct guest ***ret, size_t *ret_count,
+                             struct vswitch_error *error);
 
 /* Does a vswitchd run, and who is moving, by its word? Fills only what is about it. */
 int audit_ask_daemon(const char *control_socket, struct audit_picture *picture);

@@ -75,12 +75,13 @@ int audit_collect_processes(struct audit_picture *picture, bool *ret_has_daemon)
         _cleanup_free_ char *line = malloc(COMMAND_LINE_MAX);
         DIR *processes = opendir("/proc");
         struct dirent *entry;
-        int r = !line ? -ENOMEM : !processes ? -errno : 0;
+        int r = line ? 0 : -ENOMEM;
 
+        if (!processes)
+                return -errno;
         while (r == 0 && (entry = readdir(processes)))
                 if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
                         r = look_at(picture, entry->d_name, line, ret_has_daemon);
-        if (processes)
-                closedir(processes);
+        closedir(processes);
         return r;
 }

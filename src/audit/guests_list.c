@@ -128,14 +128,14 @@ static void *run(void *userdata)
 }
 
 /* Waits for the answer; false when there is none in time, and then the question is the thread's. */
-static bool wait_for(struct question *question)
+static bool wait_for(struct question *question, unsigned seconds)
 {
         struct timespec deadline;
         bool is_answered;
         int r = 0;
 
         clock_gettime(CLOCK_REALTIME, &deadline);
-        deadline.tv_sec += BOUND_SECONDS;
+        deadline.tv_sec += seconds;
         pthread_mutex_lock(&question->lock);
         while (!question->is_answered && r == 0)
                 r = pthread_cond_timedwait(&question->answered, &question->lock, &deadline);
@@ -145,7 +145,8 @@ static bool wait_for(struct question *question)
         return is_answered;
 }
 
-int audit_guests_list(const char *uri, struct guest ***ret, size_t *ret_count, struct vswitch_error *error)
+int audit_guests_list_within(const char *uri, unsigned seconds, struct guest ***ret, size_t *ret_count,
+                             struct vswitch_error *error)
 {
         struct question *question = calloc(1, sizeof(*question));
         pthread_t thread;
@@ -164,8 +165,8 @@ int audit_guests_list(const char *uri, struct guest ***ret, size_t *ret_count, s
                 return vswitch_error_set(error, -r, "cannot start a thread: %s", strerror(r));
         }
         pthread_detach(thread);
-        if (!wait_for(question))
-                return vswitch_error_set(error, -ETIMEDOUT, "libvirt did not answer within %d seconds", BOUND_SECONDS);
+        if (!wait_for(question, seconds))
+                return vswitch_error_set(error, -ETIMEDOUT, "libvirt did not answer within %u seconds", seconds);
         r = question->result;
         if (r < 0) {
                 *error = question->error;
@@ -176,4 +177,9 @@ int audit_guests_list(const char *uri, struct guest ***ret, size_t *ret_count, s
         }
         question_free(question);
         return r;
+}
+
+int audit_guests_list(const char *uri, struct guest ***ret, size_t *ret_count, struct vswitch_error *error)
+{
+        return audit_guests_list_within(uri, BOUND_SECONDS, ret, ret_count, error);
 }

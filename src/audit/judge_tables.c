@@ -166,7 +166,7 @@ static void judge_copy(struct audit_court *court, const struct audit_port *port,
         finding = judge_find(court, AUDIT_COPY_RULE_OF_NOBODY, subject,
                              "a copy rule of vswitch's is there, and no guest here has that MAC");
         judge_remedy(finding,
-                     "tc filter del dev %s ingress pref %u; tc filter del dev %s egress pref %u (all copy rules there)",
+                     "tc filter del dev %s ingress pref %d; tc filter del dev %s egress pref %d (all copy rules there)",
                      port->name, SOFTSWITCH_COPY_PRIORITY, port->name, SOFTSWITCH_COPY_PRIORITY);
         repair = judge_offer(court, finding, AUDIT_REPAIR_COPY_RULE, NULL);
         repair->mac = *mac;
@@ -203,7 +203,7 @@ static void judge_guard(struct audit_court *court, const struct audit_port *port
 
         if (!port->guard.check_source && port->guard.max_rate == 0)
                 return;
-        snprintf(command, sizeof(command), "tc filter del dev %s ingress pref %u; tc filter del dev %s ingress pref %u",
+        snprintf(command, sizeof(command), "tc filter del dev %s ingress pref %d; tc filter del dev %s ingress pref %d",
                  port->name, SOFTSWITCH_GUARD_SOURCE_PRIORITY, port->name, SOFTSWITCH_GUARD_RATE_PRIORITY);
         if (!nic && !tap_may_be_lost_ones(court->picture, port->name)) {
                 finding = judge_find(court, AUDIT_GUARD_OF_NOBODY, port->name,

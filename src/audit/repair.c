@@ -131,7 +131,7 @@ static int set_router(const struct workshop *workshop, int port, struct vswitch_
                 r = vswitch_link_get_by_index(workshop->netlink, link.master, &bridge, error);
         if (r == 0)
                 r = softswitch_bridge_driver.open(workshop->netlink, bridge.name, &softswitch, error);
-        if (r < 0)
+        if (r < 0 || !softswitch)
                 return r;
         r = softswitch->driver->set_multicast_router(softswitch, port, false, error);
         softswitch->driver->close(softswitch);

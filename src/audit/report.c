@@ -97,9 +97,10 @@ void audit_report_render(const json_t *report)
         json_int_t problems = table_number(summary, "problem"), notes = table_number(summary, "note");
         size_t index;
 
-        json_array_foreach (repairs, index, item)
+        json_array_foreach (repairs, index, item) {
                 printf("%-8s %-24s %s: %s\n", table_text(item, "outcome"), table_text(item, "code"),
                        table_text(item, "subject"), table_text(item, "sentence"));
+        }
         if (json_array_size(repairs) > 0)
                 putchar('\n');
         json_array_foreach (json_object_get(report, "findings"), index, item) {
