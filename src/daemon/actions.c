@@ -17,9 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* The pause after a failed move is doubled so often at most. */
 #define BACK_OFF_DOUBLINGS 4
+
+/* How long libvirt may take to give back a VF that it has programmed. */
+#define LIBVIRT_BOUND (2 * USEC_PER_SEC)
 
 /* ---- calls on worker threads ---- */
 
@@ -29,6 +33,7 @@ struct call {
         char alias[GUEST_ALIAS_SIZE];
         char vf_address[PF_ADDRESS_SIZE];
         char driver[PF_DRIVER_NAME_SIZE];
+        unsigned vf_index;
         struct pf *pf;
         bool reset;
         void (*finish)(struct manager_nic *nic, const struct call *call, int result, const char *sentence);
@@ -166,6 +171,9 @@ static int drop_claim(struct manager_nic *nic, struct vswitch_error *error)
         free(nic->claim);
         nic->claim = NULL;
         nic->tables_stale = true;
+        /* The VF that its owner gave to the guest meanwhile can be taken over now. */
+        if (nic->obstacle == FAILOVER_REASON_VF_NOT_OURS)
+                guests_refresh(nic->manager->guests, nic->domain->uuid);
         /* Somebody else may be waiting for it. */
         manager_all_dirty(nic->manager, false);
         return 0;
@@ -254,6 +262,83 @@ static void restored(struct manager_nic *nic, const struct call *call, int resul
                 log_warning(nic->label, "%s", vswitch_error_text(&error, result));
 }
 
+/* Runs on a worker: sysfs and /proc only. Waits until libvirt has done with the VF: it is closed and, where libvirt
+ * rebinds it, not on vfio-pci any more. libvirt does so before it tells of the end, so this is rarely more than a look; a
+ * libvirt that never does it is not waited for longer than the bound. */
+static int work_await_libvirt(void *userdata, struct vswitch_error *error)
+{
+        const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+        struct call *call = userdata;
+        uint64_t deadline = manager_now(call->manager) + LIBVIRT_BOUND;
+        bool is_open, is_bound;
+
+        for (;;) {
+                struct pf_vf vf = { 0 };
+
+                if (pf_vf_is_open(call->vf_address, &is_open, NULL) < 0)
+                        is_open = false;
+                is_bound = call->driver[0] == '\0' &&
+                           call->pf->driver->read_vf(call->pf, call->vf_index, &vf, NULL) == 0 &&
+                           strcmp(vf.driver, "vfio-pci") == 0;
+                if ((!is_open && !is_bound) || manager_now(call->manager) >= deadline)
+                        break;
+                nanosleep(&pause, NULL);
+        }
+        return is_open ? vswitch_error_set(error, -EBUSY, "VF %s is still open", call->vf_address) : 0;
+}
+
+/* What libvirt has left behind, and what was changed beside it. */
+static int clear_adopted(struct manager_nic *nic, struct vswitch_error *error)
+{
+        const struct pf_vf_attributes *before = &nic->claim->before;
+        struct pf_vf_attributes wanted = *before, present = { 0 }, policy = policies_vf_attributes(nic, before);
+        struct pf *pf = pf_of_claim(nic, error);
+        int r;
+
+        if (!pf)
+                return -ENODEV;
+        r = pf->driver->read_attributes(pf, nic->claim->vf_index, &present, error);
+        if (r < 0)
+                return r;
+        wanted.valid &= ~(uint32_t) (PF_VF_MAC | PF_VF_VLAN);
+        if ((present.valid & PF_VF_MAC) && vswitch_mac_equal(&present.mac, &nic->mac)) {
+                wanted.valid |= PF_VF_MAC;
+                wanted.mac = (struct vswitch_mac){ 0 };
+        }
+        /* Another one is what libvirt has given back. */
+        if ((present.valid & PF_VF_VLAN) && present.vlan != 0 &&
+            (present.vlan == before->vlan || ((policy.valid & PF_VF_VLAN) && present.vlan == policy.vlan))) {
+                wanted.valid |= PF_VF_VLAN;
+                wanted.vlan = 0;
+                wanted.qos = 0;
+        }
+        return pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, error);
+}
+
+static void libvirt_is_done(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
+{
+        struct vswitch_error error = { 0 };
+
+        if (nic->claim && strcmp(nic->claim->vf_address, call->vf_address) == 0 && result == 0) {
+                result = clear_adopted(nic, &error);
+                sentence = vswitch_error_text(&error, result);
+        }
+        restored(nic, call, result, sentence);
+}
+
+/* libvirt gives the VF back, MAC, VLAN and driver; after it only what it has left behind is cleared. */
+static int give_back_adopted(struct manager_nic *nic, struct pf *pf)
+{
+        struct call *call = call_new_with_pf(nic, pf, libvirt_is_done);
+
+        if (!call)
+                return -ENOMEM;
+        call->vf_index = nic->claim->vf_index;
+        snprintf(call->driver, sizeof(call->driver), "%s", nic->claim->driver_before);
+        return call_started(nic, call, FAILOVER_CALL_RESTORE,
+                            guests_run(nic->manager->guests, work_await_libvirt, call_done, call));
+}
+
 static int restore(struct manager_nic *nic, struct vswitch_error *error)
 {
         struct pf *pf = pf_of_claim(nic, error);
@@ -263,6 +348,8 @@ static int restore(struct manager_nic *nic, struct vswitch_error *error)
 
         if (!pf)
                 return -ENODEV;
+        if (nic->claim->adopted)
+                return give_back_adopted(nic, pf);
         /* Whatever the facts say: a VF that somebody drives is not reset under him. QEMU closes it a moment after it
          * has told of the removal, so this may well be gone at the next try. */
         if (pf_vf_is_open(nic->claim->vf_address, &is_open, NULL) == 0 && is_open) {
@@ -284,6 +371,12 @@ static int restore(struct manager_nic *nic, struct vswitch_error *error)
 }
 
 /* ---- attach and detach ---- */
+
+/* libvirt takes only names with this prefix from others. */
+static bool is_user_alias(const char *alias)
+{
+        return strncmp(alias, "ua-", 3) == 0;
+}
 
 static void attached(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
 {
@@ -309,13 +402,12 @@ static void attached(struct manager_nic *nic, const struct call *call, int resul
 
 static int attach(struct manager_nic *nic, struct vswitch_error *error)
 {
-        char vf_alias[GUEST_ALIAS_SIZE];
         char *xml = NULL;
         struct call *call;
         int r;
 
-        nics_vf_alias(nic->alias, vf_alias);
-        r = guest_vf_device_xml(vf_alias, nic->claim->vf_address, nic->alias, &xml);
+        r = guest_vf_device_xml(is_user_alias(nic->vf_alias) ? nic->vf_alias : NULL, nic->claim->vf_address, nic->alias,
+                                &xml);
         if (r < 0)
                 return r;
         call = call_new(nic, attached);
@@ -340,15 +432,13 @@ static void detach_asked(struct manager_nic *nic, const struct call *call, int r
 
 static int detach(struct manager_nic *nic, struct vswitch_error *error)
 {
-        char vf_alias[GUEST_ALIAS_SIZE];
         struct call *call = call_new(nic, detach_asked);
 
         if (!call)
                 return -ENOMEM;
-        nics_vf_alias(nic->alias, vf_alias);
         failover_unplug_asked(&nic->facts, manager_now(nic->manager));
         return call_started(nic, call, FAILOVER_CALL_DETACH,
-                            guests_detach(nic->manager->guests, nic->domain->uuid, vf_alias, call_done, call));
+                            guests_detach(nic->manager->guests, nic->domain->uuid, nic->vf_alias, call_done, call));
 }
 
 /* ---- tables ---- */

@@ -21,6 +21,7 @@
 
 #define MINUTE                  (60 * USEC_PER_SEC)
 #define LOOK_AT_MEMORY_INTERVAL (10 * USEC_PER_SEC)
+#define ADOPTED_WEIGHT          100 /* the highest */
 
 static bool is_moving(const struct manager_nic *nic)
 {
@@ -63,7 +64,8 @@ static void fill(struct manager_nic *nic, struct scarcity_nic *ret, uint64_t now
                 nic->standing_since = now;
         }
         *ret = (struct scarcity_nic){
-                .weight = nic->port_policy.weight,
+                /* What its owner gave to the guest is not taken for somebody else's. */
+                .weight = nic->claim && nic->claim->adopted ? ADOPTED_WEIGHT : nic->port_policy.weight,
                 .standing = standing,
                 .moving = is_moving(nic),
                 .asked = strcmp(nic->request, "acquire") == 0,

@@ -70,13 +70,13 @@ int claim_store_write(struct claim_store *store, const struct claim *claim, stru
         char mac[VSWITCH_MAC_TEXT_SIZE], mac_before[VSWITCH_MAC_TEXT_SIZE];
         const struct pf_vf_attributes *before = &claim->before;
         json_auto_t *json =
-                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:I, s:b,"
+                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:I, s:b, s:b,"
                           " s:{s:s, s:i, s:s, s:i, s:i, s:i, s:b, s:b, s:i, s:i, s:i, s:b}}",
                           "version", CLAIMS_VERSION, "uuid", claim->uuid, "alias", claim->alias, "domain",
                           claim->domain, "mac", vswitch_mac_format(&claim->mac, mac), "pf", claim->pf, "vf-index",
                           (int) claim->vf_index, "vf-address", claim->vf_address, "leased", claim->leased,
-                          "lease-until", (json_int_t) claim->lease_until, "touched", claim->touched, "before", "driver",
-                          claim->driver_before, "valid", (int) before->valid, "mac",
+                          "lease-until", (json_int_t) claim->lease_until, "touched", claim->touched, "adopted",
+                          claim->adopted, "before", "driver", claim->driver_before, "valid", (int) before->valid, "mac",
                           vswitch_mac_format(&before->mac, mac_before), "vlan", before->vlan, "qos", before->qos,
                           "vlan-protocol", before->vlan_protocol, "spoof-check", before->spoof_check, "trust",
                           before->trust, "link-state", (int) before->link_state, "min-rate", (int) before->min_rate,
@@ -110,18 +110,20 @@ static int copy_text(char *buffer, size_t size, const char *text)
 static int claim_from_json(json_t *json, struct claim *ret)
 {
         const char *uuid, *alias, *domain, *mac, *pf, *address, *driver, *mac_before;
-        int version, index, leased, touched, valid, vlan, qos, protocol, spoof, trust, link, min_rate, max_rate, rss;
+        int version, index, leased, touched, adopted = 0, valid, vlan, qos, protocol, spoof, trust, link, min_rate,
+                                             max_rate, rss;
         json_int_t lease_until;
         struct claim claim = { 0 };
 
         if (json_unpack(json,
-                        "{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:I, s:b,"
+                        "{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:I, s:b, s?b,"
                         " s:{s:s, s:i, s:s, s:i, s:i, s:i, s:b, s:b, s:i, s:i, s:i, s:b}}",
                         "version", &version, "uuid", &uuid, "alias", &alias, "domain", &domain, "mac", &mac, "pf", &pf,
                         "vf-index", &index, "vf-address", &address, "leased", &leased, "lease-until", &lease_until,
-                        "touched", &touched, "before", "driver", &driver, "valid", &valid, "mac", &mac_before, "vlan",
-                        &vlan, "qos", &qos, "vlan-protocol", &protocol, "spoof-check", &spoof, "trust", &trust,
-                        "link-state", &link, "min-rate", &min_rate, "max-rate", &max_rate, "query-rss", &rss) < 0)
+                        "touched", &touched, "adopted", &adopted, "before", "driver", &driver, "valid", &valid, "mac",
+                        &mac_before, "vlan", &vlan, "qos", &qos, "vlan-protocol", &protocol, "spoof-check", &spoof,
+                        "trust", &trust, "link-state", &link, "min-rate", &min_rate, "max-rate", &max_rate, "query-rss",
+                        &rss) < 0)
                 return -EINVAL;
         if (version != CLAIMS_VERSION)
                 return -EPROTONOSUPPORT;
@@ -137,6 +139,7 @@ static int claim_from_json(json_t *json, struct claim *ret)
         claim.leased = leased;
         claim.lease_until = (uint64_t) lease_until;
         claim.touched = touched;
+        claim.adopted = adopted;
         claim.before.valid = (uint32_t) valid;
         claim.before.vlan = (uint16_t) vlan;
         claim.before.qos = (uint8_t) qos;
@@ -157,10 +160,11 @@ int claim_store_write_nic(struct claim_store *store, const struct nic_record *re
 {
         char name[NAME_MAX], mac[VSWITCH_MAC_TEXT_SIZE];
         json_auto_t *json =
-                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i}", "version", CLAIMS_VERSION, "uuid",
+                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:s}", "version", CLAIMS_VERSION, "uuid",
                           record->uuid, "alias", record->alias, "domain", record->domain, "mac",
                           vswitch_mac_format(&record->mac, mac), "switch", record->switch_name, "tap", record->tap,
-                          "held", record->held, "bridge_vlan", record->bridge_vlan, "port_vlan", record->port_vlan);
+                          "held", record->held, "bridge_vlan", record->bridge_vlan, "port_vlan", record->port_vlan,
+                          "vf-alias", record->vf_alias);
 
         if (!json || nic_file_name(record->uuid, record->alias, name, sizeof(name)) < 0)
                 return vswitch_error_set(error, -EINVAL, "the NIC %s/%s has a name that cannot be recorded",
@@ -179,13 +183,13 @@ int claim_store_remove_nic(struct claim_store *store, const char *uuid, const ch
 
 static int nic_from_json(json_t *json, struct nic_record *ret)
 {
-        const char *uuid, *alias, *domain, *mac, *switch_name, *tap;
+        const char *uuid, *alias, *domain, *mac, *switch_name, *tap, *vf_alias = "";
         int version, held, bridge_vlan = 0, port_vlan = 0;
         struct nic_record record = { 0 };
 
-        if (json_unpack(json, "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s?i, s?i}", "version", &version, "uuid", &uuid,
-                        "alias", &alias, "domain", &domain, "mac", &mac, "switch", &switch_name, "tap", &tap, "held",
-                        &held, "bridge_vlan", &bridge_vlan, "port_vlan", &port_vlan) < 0)
+        if (json_unpack(json, "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s?i, s?i, s?s}", "version", &version, "uuid",
+                        &uuid, "alias", &alias, "domain", &domain, "mac", &mac, "switch", &switch_name, "tap", &tap,
+                        "held", &held, "bridge_vlan", &bridge_vlan, "port_vlan", &port_vlan, "vf-alias", &vf_alias) < 0)
                 return -EINVAL;
         if (version != CLAIMS_VERSION)
                 return -EPROTONOSUPPORT;
@@ -193,8 +197,9 @@ static int nic_from_json(json_t *json, struct nic_record *ret)
             copy_text(record.alias, sizeof(record.alias), alias) < 0 ||
             copy_text(record.domain, sizeof(record.domain), domain) < 0 || vswitch_mac_parse(mac, &record.mac) < 0 ||
             copy_text(record.switch_name, sizeof(record.switch_name), switch_name) < 0 ||
-            copy_text(record.tap, sizeof(record.tap), tap) < 0 || bridge_vlan < 0 || bridge_vlan > 4095 ||
-            port_vlan < 0 || port_vlan > 4095)
+            copy_text(record.tap, sizeof(record.tap), tap) < 0 ||
+            copy_text(record.vf_alias, sizeof(record.vf_alias), vf_alias) < 0 || bridge_vlan < 0 ||
+            bridge_vlan > 4095 || port_vlan < 0 || port_vlan > 4095)
                 return -EINVAL;
         record.held = held;
         record.bridge_vlan = (uint16_t) bridge_vlan;

@@ -25,6 +25,7 @@ struct claim {
         bool leased;          /* the guest has not arrived yet */
         uint64_t lease_until; /* CLOCK_MONOTONIC, microseconds */
         bool touched;         /* the VF may differ from `before` */
+        bool adopted;         /* libvirt has programmed it, and restores and rebinds it (see nics.c) */
         struct pf_vf_attributes before;
         char driver_before[PF_DRIVER_NAME_SIZE];
 };
@@ -38,6 +39,7 @@ struct nic_record {
         char tap[IF_NAMESIZE];
         bool held;
         uint16_t bridge_vlan, port_vlan; /* of its pin and its copy rule, as in struct manager_nic */
+        char vf_alias[GUEST_ALIAS_SIZE]; /* as in struct manager_nic; "": not said */
 };
 
 struct claim_store; /* one directory */

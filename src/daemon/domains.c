@@ -77,10 +77,7 @@ static void on_device_removed(struct manager *manager, struct manager_domain *do
         struct manager_nic *nic;
 
         TAILQ_FOREACH (nic, &manager->nics, entry) {
-                char vf_alias[GUEST_ALIAS_SIZE];
-
-                nics_vf_alias(nic->alias, vf_alias);
-                if (nic->domain != domain || strcmp(alias, vf_alias) != 0)
+                if (nic->domain != domain || strcmp(alias, nic->vf_alias) != 0)
                         continue;
                 nic->tables_stale = true;
                 if (removed) {

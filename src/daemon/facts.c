@@ -314,6 +314,9 @@ static enum failover_reason collect_obstacle(struct manager_nic *nic, bool mac_i
                 return FAILOVER_REASON_NIC_GONE;
         if (mac_is_shared)
                 return FAILOVER_REASON_DUPLICATE_MAC;
+        /* It goes back to libvirt before there is another one. */
+        if (nic->claim && nic->claim->adopted && nic->facts.attached == FAILOVER_NO)
+                return FAILOVER_REASON_MOVING;
         if (nic->obstacle != FAILOVER_REASON_NONE)
                 return nic->obstacle;
         if (!nic_switch->config->iov)
@@ -363,6 +366,8 @@ static void collect_domain(struct manager_nic *nic)
 
         if (guest != facts->guest || domain->presence.outgoing != facts->outgoing)
                 facts->guest_since = manager_now(nic->manager);
+        /* libvirt may have given back what it had set. */
+        nic->tables_stale |= guest != facts->guest && nic->claim && nic->claim->adopted;
         facts->guest = guest;
         facts->outgoing = domain->presence.outgoing;
 }
@@ -407,6 +412,7 @@ void facts_collect(struct manager_nic *nic)
                 facts->attached = FAILOVER_NO;
                 facts->standby = FAILOVER_UNKNOWN;
                 facts->announce_wanted = false;
+                nics_vf_alias(nic->alias, nic->vf_alias); /* the next QEMU has heard of none */
         }
 
         collect_tap(nic);

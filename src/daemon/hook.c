@@ -51,13 +51,11 @@ void hook_free_all(struct manager *manager)
         }
 }
 
-/* A VF that a vswitch attached; all others are their owners' business. */
+/* A teamed VF that libvirt neither binds nor programs: one that a vswitch attached, or its owner in the same way. What
+ * libvirt sees to itself is its owner's business until it is here. */
 static bool is_ours(const struct guest_vf *vf)
 {
-        char alias[GUEST_ALIAS_SIZE];
-
-        nics_vf_alias(vf->persistent, alias);
-        return vf->persistent[0] && !vf->is_interface && strcmp(vf->alias, alias) == 0;
+        return vf->persistent[0] && !vf->is_interface && !vf->managed;
 }
 
 /* The NIC on this host that a VF in the announced XML belongs to; NULL when it is none of ours. */
@@ -114,7 +112,8 @@ static char *rewrite(struct manager *manager, const struct hook_wait *wait, cons
 
                 if (!nic)
                         continue;
-                r = guest_rewrite_vf_address(xml, guest->vfs[i].alias, nic->claim->vf_address, &next, error);
+                r = guest_rewrite_vf_address(xml, guest->vfs[i].alias[0] ? guest->vfs[i].alias : guest->vfs[i].address,
+                                             nic->claim->vf_address, &next, error);
                 free(xml);
                 xml = r < 0 ? NULL : next;
         }

@@ -365,6 +365,8 @@ static void on_record(const struct nic_record *record, void *userdata)
         nic->bridge_vlan = record->bridge_vlan;
         nic->port_vlan = record->port_vlan;
         snprintf(nic->tap, sizeof(nic->tap), "%s", record->tap);
+        if (record->vf_alias[0])
+                snprintf(nic->vf_alias, sizeof(nic->vf_alias), "%s", record->vf_alias);
 }
 
 static void on_claim(const struct claim *stored, void *userdata)

@@ -100,6 +100,9 @@ struct manager_nic {
         char tap[IF_NAMESIZE];
         int tap_ifindex;               /* 0 while it is not there */
         bool in_guest;                 /* the last snapshot has it */
+        /* What its VF is called in the guest. QEMU takes no other one for as long as it lives, so a VF that its owner
+         * gave to the guest lends its name to those that follow. */
+        char vf_alias[GUEST_ALIAS_SIZE];
         enum failover_reason obstacle; /* from the last snapshot */
 
         struct failover_facts facts;       /* observed, plus what only this process knows (requests, back-off) */

@@ -3,6 +3,14 @@
 /*
  * The registry of NICs and their domains. A NIC is known from the first thing that tells of it (a snapshot of its
  * domain, a record or claim on disk, an announced migration) until nothing of it is left on this host.
+ *
+ * A VF that a guest has and that has no claim is taken over with what it is like, whoever gave it to the guest: our own
+ * whose record was lost, and one that its owner put into the XML. The tables follow it from then on as they follow a VF
+ * of ours, what the NIC may do holds for it, and it is released like one. What differs is the end:
+ *   - <hostdev managed='no'>: libvirt touches nothing of it, so it gets back what it had when it was found;
+ *   - <interface type='hostdev'>, or managed='yes': libvirt sets MAC and VLAN, and gives them back, and the driver,
+ *     when the guest has let go. Such a claim is *adopted*: see give_back_adopted() in actions.c.
+ * In both cases the NIC's MAC does not stay on a VF that the guest does not have any more.
  */
 
 #include "src/daemon/log.h"
@@ -74,6 +82,7 @@ struct manager_nic *nics_add(struct manager *manager, struct manager_domain *dom
                 nic->number = ++manager->arbiter.numbers;
                 nic->policy = manager->policy;
                 nic->tables_stale = true;
+                nics_vf_alias(alias, nic->vf_alias);
                 nic->path_since_realtime = manager_realtime();
                 nic->last_path = "unknown";
                 nic->request = "";
@@ -104,9 +113,7 @@ static const struct guest_vf *find_teamed_vf(const struct guest *guest, const ch
 static enum failover_reason find_obstacle(const struct guest *guest, const struct guest_nic *guest_nic)
 {
         const struct guest_vf *vf = find_teamed_vf(guest, guest_nic->alias);
-        char vf_alias[GUEST_ALIAS_SIZE];
 
-        nics_vf_alias(guest_nic->alias, vf_alias);
         if (!guest_nic->is_virtio)
                 return FAILOVER_REASON_NOT_VIRTIO;
         if (!guest_nic->teaming_persistent)
@@ -114,18 +121,39 @@ static enum failover_reason find_obstacle(const struct guest *guest, const struc
         if (strncmp(guest_nic->alias, "ua-", 3) != 0)
                 return FAILOVER_REASON_NO_USER_ALIAS;
         if (guest->managed_by[0])
-                return FAILOVER_REASON_MANAGED_ELSEWHERE;
+                return vf ? FAILOVER_REASON_VF_NOT_OURS : FAILOVER_REASON_MANAGED_ELSEWHERE;
         if (!guest->is_q35)
                 return FAILOVER_REASON_NOT_Q35;
-        if (vf && strcmp(vf->alias, vf_alias) != 0)
-                return FAILOVER_REASON_VF_NOT_OURS;
         if (!vf && guest->free_root_ports == 0)
                 return FAILOVER_REASON_NO_FREE_ROOT_PORT;
         return FAILOVER_REASON_NONE;
 }
 
-/* A VF with our alias in a guest and no claim: the record was lost (somebody emptied /run). Taken over with what a
- * VF is like before anybody programmed it, so that a release leaves nothing behind. */
+/* By its name and kind: attached by a vswitch, whose record was lost (somebody emptied /run). */
+static bool is_lost_vf(const struct manager_nic *nic, const struct guest_vf *vf)
+{
+        char ours[GUEST_ALIAS_SIZE];
+
+        nics_vf_alias(nic->alias, ours);
+        return !vf->is_interface && !vf->managed && strcmp(vf->alias, ours) == 0;
+}
+
+/* What the VF gets back in the end. One of ours: what a VF is like before anybody programmed it. Its owner's: what it
+ * has, but for the MAC of a guest that will be gone. */
+static struct pf_vf_attributes before_adoption(const struct manager_nic *nic, const struct guest_vf *vf,
+                                               const struct pf_vf_attributes *present)
+{
+        struct pf_vf_attributes before = *present;
+
+        if (is_lost_vf(nic, vf)) {
+                before = vfs_neutral_attributes(present);
+                before.valid = present->valid;
+        } else if (vswitch_mac_equal(&before.mac, &nic->mac)) {
+                before.mac = (struct vswitch_mac){ 0 };
+        }
+        return before;
+}
+
 static void adopt_vf_of(struct manager_nic *nic, struct pf *pf, const struct guest_vf *vf)
 {
         struct vswitch_error error = { 0 };
@@ -152,12 +180,15 @@ static void adopt_vf_of(struct manager_nic *nic, struct pf *pf, const struct gue
                 claim->mac = nic->mac;
                 claim->vf_index = vfs[i].index;
                 claim->touched = true;
-                claim->before = vfs_neutral_attributes(&present);
-                claim->before.valid = present.valid;
+                claim->adopted = vf->is_interface || vf->managed;
+                claim->before = before_adoption(nic, vf, &present);
+                if (!is_lost_vf(nic, vf) && !vf->managed)
+                        snprintf(claim->driver_before, sizeof(claim->driver_before), "%s", vfs[i].driver);
                 nic->claim = claim;
                 if (claim_store_write(nic->manager->claims, claim, &error) < 0)
                         log_warning(nic->label, "%s", error.text);
-                log_notice(nic->label, "took over VF %s, which had no claim", vf->address);
+                log_notice(nic->label, "took over VF %s, %s", vf->address,
+                           is_lost_vf(nic, vf) ? "which had no claim" : "which its owner gave to the guest");
                 break;
         }
         free(vfs);
@@ -165,10 +196,22 @@ static void adopt_vf_of(struct manager_nic *nic, struct pf *pf, const struct gue
 
 static void adopt_vf(struct manager_nic *nic, const struct guest_vf *vf)
 {
-        if (vf->is_interface || vfs_claimant(nic->manager, vf->address))
+        if (vfs_claimant(nic->manager, vf->address))
                 return;
         for (size_t i = 0; !nic->claim && i < nic->nic_switch->pfs_count; i++)
                 adopt_vf_of(nic, nic->nic_switch->pfs[i].pf, vf);
+}
+
+/* QEMU's name for the VF, which must be known to who is to give it another one, also after a restart. */
+static void learn_vf_alias(struct manager_nic *nic, const char *alias)
+{
+        struct vswitch_error error = { 0 };
+
+        if (!alias[0] || strcmp(nic->vf_alias, alias) == 0)
+                return;
+        snprintf(nic->vf_alias, sizeof(nic->vf_alias), "%s", alias);
+        if (nics_record(nic, &error) < 0)
+                log_warning(nic->label, "%s", error.text);
 }
 
 static void apply_nic(struct manager *manager, struct manager_domain *domain, const struct guest *guest,
@@ -201,10 +244,15 @@ static void apply_nic(struct manager *manager, struct manager_domain *domain, co
 
         bool attached = nic->claim && vf && strcmp(vf->address, nic->claim->vf_address) == 0;
 
+        if (vf)
+                learn_vf_alias(nic, vf->alias);
         if (!nic->claim && vf && nic->obstacle == FAILOVER_REASON_NONE) {
                 adopt_vf(nic, vf);
                 attached = nic->claim != NULL;
         }
+        /* Of a card that is not beneath the switch; or beside the one that is being made ready for the NIC. */
+        if (vf && !attached && nic->obstacle == FAILOVER_REASON_NONE)
+                nic->obstacle = FAILOVER_REASON_VF_NOT_OURS;
         if (attached && nic->facts.attached != FAILOVER_YES)
                 nic->facts.attached_since = manager_now(manager);
         nic->tables_stale |= attached != (nic->facts.attached == FAILOVER_YES);
@@ -252,6 +300,7 @@ int nics_record(struct manager_nic *nic, struct vswitch_error *error)
         snprintf(record.domain, sizeof(record.domain), "%s", nic->domain->name);
         snprintf(record.switch_name, sizeof(record.switch_name), "%s", nic->nic_switch->config->name);
         snprintf(record.tap, sizeof(record.tap), "%s", nic->tap);
+        snprintf(record.vf_alias, sizeof(record.vf_alias), "%s", nic->vf_alias);
         record.bridge_vlan = nic->bridge_vlan;
         record.port_vlan = nic->port_vlan;
         r = claim_store_write_nic(nic->manager->claims, &record, error);

@@ -149,7 +149,7 @@ int guest_vf_device_xml(const char *alias, const char *address, const char *pers
                 return r;
         teaming = add_child(device, "teaming");
         if (!add_attribute(teaming, "type", "transient") || !add_attribute(teaming, "persistent", persistent_alias) ||
-            !add_attribute(add_child(device, "alias"), "name", alias))
+            (alias && !add_attribute(add_child(device, "alias"), "name", alias)))
                 return -ENOMEM;
         return dump(document, device, ret);
 }

@@ -109,8 +109,8 @@ int guest_parse_xml(const char *xml, struct guest **ret, struct vswitch_error *e
 int guest_rewrite_vf_address(const char *xml, const char *alias, const char *address, char **ret,
                              struct vswitch_error *error);
 
-/* The XML by which a VF is attached: plain <hostdev managed='no'> with <teaming type='transient'> and `alias`.
- * malloc'ed. libvirt then neither programs nor restores nor rebinds it. */
+/* The XML by which a VF is attached: plain <hostdev managed='no'> with <teaming type='transient'> and `alias` (NULL: the
+ * first that libvirt has free, "hostdev0"; libvirt takes no such name from others). malloc'ed. libvirt then neither programs nor restores nor rebinds it. */
 int guest_vf_device_xml(const char *alias, const char *address, const char *persistent_alias, char **ret);
 
 /* One change of what a NIC may do: an attribute of its <nic> in our <policy>. */

@@ -65,6 +65,10 @@ static struct {
         char *name;
         char *live, *config; /* NULL: does not run; is transient */
 } texts[DOMAINS_MAX];
+/* QEMU remembers for its whole life what the VF of a NIC is called. */
+static struct {
+        char uuid[GUEST_UUID_SIZE], persistent[GUEST_ALIAS_SIZE], alias[GUEST_ALIAS_SIZE];
+} primaries[DOMAINS_MAX];
 static int last_id;
 static bool is_up = true;
 static char down_sentence[256];
@@ -299,6 +303,31 @@ static size_t texts_of(const struct guest *guest)
         return place;
 }
 
+static void forget_primaries(const char *uuid)
+{
+        for (size_t i = 0; i < DOMAINS_MAX; i++)
+                if (strcmp(primaries[i].uuid, uuid) == 0)
+                        primaries[i].uuid[0] = '\0';
+}
+
+/* False: QEMU knows it by another name. */
+static bool take_primary(const char *uuid, const struct guest_vf *vf)
+{
+        size_t place = 0;
+
+        if (!vf->persistent[0])
+                return true;
+        for (size_t i = 0; i < DOMAINS_MAX; i++)
+                if (strcmp(primaries[i].uuid, uuid) == 0 && strcmp(primaries[i].persistent, vf->persistent) == 0)
+                        return strcmp(primaries[i].alias, vf->alias) == 0;
+        while (primaries[place].uuid[0])
+                require(++place < DOMAINS_MAX);
+        snprintf(primaries[place].uuid, sizeof(primaries[place].uuid), "%s", uuid);
+        snprintf(primaries[place].persistent, sizeof(primaries[place].persistent), "%s", vf->persistent);
+        snprintf(primaries[place].alias, sizeof(primaries[place].alias), "%s", vf->alias);
+        return true;
+}
+
 static void set_text(char **text, const char *xml)
 {
         char *copied = must(strdup(xml));
@@ -337,6 +366,9 @@ void fake_guests_start(const char *xml, enum guest_state state)
         guest_free(parsed);
         guest->id = ++last_id;
         guest->state = state;
+        forget_primaries(guest->uuid);
+        for (size_t i = 0; i < guest->vfs_count; i++)
+                (void) take_primary(guest->uuid, &guest->vfs[i]);
         place = slot(guest->uuid);
         if (place)
                 guest_free(*place);
@@ -444,6 +476,9 @@ static int attach(const char *uuid, const char *xml, char **ret_sentence)
         if (guest_parse_xml(domain, &parsed, &error) < 0 || parsed->vfs_count != 1) {
                 r = -EINVAL;
                 sentence = "XML error: no PCI device in it";
+        } else if (!parsed->vfs[0].alias[0] && fake_guests_find_vf(uuid, "hostdev0")) {
+                r = -EINVAL;
+                sentence = "the model gives out one alias only";
         } else if (fake_guests_find_vf(uuid, parsed->vfs[0].alias)) {
                 r = -EIO;
                 sentence = "QEMU: Duplicate device ID";
@@ -457,6 +492,13 @@ static int attach(const char *uuid, const char *xml, char **ret_sentence)
                                 r = -EINVAL;
                                 sentence = "Requested operation is not valid: PCI device is in use";
                         }
+        if (r == 0 && !parsed->vfs[0].alias[0])
+                snprintf(parsed->vfs[0].alias, sizeof(parsed->vfs[0].alias), "hostdev0");
+        if (r == 0 && !take_primary(uuid, &parsed->vfs[0])) {
+                r = -EIO;
+                sentence = "internal error: unable to execute QEMU command 'device_add': Cannot attach more than one "
+                           "primary device to 'ua-net0'";
+        }
         if (r == 0) {
                 guest->vfs = must(realloc(guest->vfs, (guest->vfs_count + 2) * sizeof(*guest->vfs)));
                 guest->vfs[guest->vfs_count++] = parsed->vfs[0];
@@ -721,6 +763,7 @@ void fake_guests_reset(void)
                 free(texts[i].config);
         }
         memset(texts, 0, sizeof(texts));
+        memset(primaries, 0, sizeof(primaries));
         last_id = 0;
         is_up = true;
         unplug_how = FAKE_UNPLUG_AT_ONCE;

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The life of a guest, seen by the whole daemon in one process: whatever happens to the guest, every kind of sender
+ * reaches it while it runs, and nothing of it is left when it has ended. And VFs that its owner gave to it.
+ */
+
+#include "tests/netns/manager_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- VFs of the guest's owner ---- */
+
+#define VF_ADDRESS "<address type='pci' domain='0x0000' bus='0x01' slot='0x10' function='0x0'/>"
+#define IN_GUEST   "<address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>"
+
+/* What an owner writes: libvirt programs and rebinds it; it rebinds it only; it leaves it alone. */
+static const struct owners_vf {
+        const char *xml, *alias;
+        bool adopted;
+} owners_vfs[] = {
+        { "<interface type='hostdev' managed='yes'><mac address='" MAC "'/><source>" VF_ADDRESS "</source>"
+          "<teaming type='transient' persistent='ua-net0'/><alias name='hostdev0'/>" IN_GUEST "</interface>",
+          "hostdev0", true },
+        { "<interface type='hostdev'><mac address='" MAC "'/><source>" VF_ADDRESS "</source>"
+          "<teaming type='transient' persistent='ua-net0'/><alias name='ua-primary'/>" IN_GUEST "</interface>",
+          "ua-primary", true },
+        { "<hostdev mode='subsystem' type='pci' managed='yes'><source>" VF_ADDRESS "</source>"
+          "<teaming type='transient' persistent='ua-net0'/><alias name='ua-primary'/>" IN_GUEST "</hostdev>",
+          "ua-primary", true },
+        { "<hostdev mode='subsystem' type='pci' managed='no'><source>" VF_ADDRESS "</source>"
+          "<teaming type='transient' persistent='ua-net0'/><alias name='hostdev0'/>" IN_GUEST "</hostdev>",
+          "hostdev0", false },
+};
+
+#define OWNERS_VFS (int) (sizeof(owners_vfs) / sizeof(owners_vfs[0]))
+
+static const struct owners_vf *owners_vf;
+
+static char *domain_with_owners_vf(void)
+{
+        static char xml[4096];
+
+        snprintf(xml, sizeof(xml), DOMAIN_XML("%s"), owners_vf->xml);
+        return xml;
+}
+
+static bool owners_guest_drives(bool up)
+{
+        const struct guest_vf *vf = fake_guests_find_vf(UUID, owners_vf->alias);
+        struct modelled_vf *modelled = vf ? modelled_vf_find(vf->address) : NULL;
+
+        if (modelled)
+                modelled->vectors = up ? 3 : 0;
+        return modelled != NULL;
+}
+
+static void expect_reachable_by(const char *alias)
+{
+        const struct guest_vf *vf = fake_guests_find_vf(UUID, alias);
+        const struct modelled_vf *modelled = vf ? modelled_vf_find(vf->address) : NULL;
+
+        for (int sender = 0; sender < MODELLED_SENDER_MAX; sender++)
+                ck_assert_msg(modelled_guest_receives(pf, software_switch, tap, modelled, &mac,
+                                                      (enum modelled_sender) sender),
+                              "sender %d does not reach the guest (rule %s)", sender, nic()->decision.rule);
+}
+
+/* As libvirt does, or the owner by hand. */
+static void program_owners_vf(void)
+{
+        pf->vfs[0].attributes.mac = mac;
+        snprintf(pf->vfs[0].identity.driver, sizeof(pf->vfs[0].identity.driver), "vfio-pci");
+}
+
+/* libvirt gives back what it has set. */
+static void libvirt_restores(void)
+{
+        if (!owners_vf->adopted)
+                return;
+        pf->vfs[0].attributes.mac = netns_mac("02:00:00:00:00:00");
+        pf->vfs[0].identity.driver[0] = '\0';
+}
+
+static void start_owners_guest(int which)
+{
+        owners_vf = &owners_vfs[which];
+        stage_begin();
+        program_owners_vf();
+        fake_guests_start(domain_with_owners_vf(), GUEST_RUNNING);
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        RUN_UNTIL(is_offering);
+        settle();
+        expect_reachable_by(owners_vf->alias);
+        ck_assert(owners_guest_drives(true));
+        expect_reachable_by(owners_vf->alias);
+        RUN_UNTIL(is_on_vf);
+        settle();
+        expect_reachable_by(owners_vf->alias);
+        ck_assert(nic()->claim->adopted == owners_vf->adopted);
+}
+
+START_TEST(a_vf_of_the_owner_is_served_and_left_as_it_was)
+{
+        unsigned binds;
+
+        start_owners_guest(_i);
+        binds = pf->binds;
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        ck_assert_uint_eq(fake_guests_count(FAKE_ATTACH), 0);
+        owners_guest_drives(false);
+        libvirt_restores();
+        fake_guests_end(UUID, "stopped/shutdown");
+        RUN_UNTIL(is_gone);
+        if (owners_vf->adopted) {
+                /* What libvirt has given back stays. */
+                ck_assert(vswitch_mac_equal(&pf->vfs[0].attributes.mac, &(struct vswitch_mac){ { 2 } }));
+                ck_assert_uint_eq(pf->binds, binds);
+                ck_assert_uint_eq(pf->vfs[0].resets, 0);
+                pf->vfs[0].attributes.mac = (struct vswitch_mac){ 0 };
+        } else {
+                ck_assert_str_eq(pf->vfs[0].identity.driver, "vfio-pci");
+                pf->vfs[0].identity.driver[0] = '\0';
+        }
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+START_TEST(what_libvirt_leaves_behind_is_cleared)
+{
+        owners_vf = &owners_vfs[0];
+        stage_begin();
+        program_owners_vf();
+        pf->vfs[0].attributes.vlan = 7;
+        fake_guests_start(domain_with_owners_vf(), GUEST_RUNNING);
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        RUN_UNTIL(is_offering);
+        /* In the tap's network, which has no tag. */
+        settle();
+        ck_assert_uint_eq(pf->vfs[0].attributes.vlan, 0);
+        owners_guest_drives(true);
+        RUN_UNTIL(is_on_vf);
+        owners_guest_drives(false);
+        pf->vfs[0].attributes.vlan = 7;
+        pf->vfs[0].identity.driver[0] = '\0'; /* given back, but for MAC and VLAN */
+        fake_guests_end(UUID, "stopped/crashed");
+        RUN_UNTIL(is_gone);
+        ck_assert_uint_eq(pf->vfs[0].attributes.vlan, 0);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_mac_that_the_owner_forgot_is_set)
+{
+        owners_vf = &owners_vfs[3];
+        stage_begin();
+        snprintf(pf->vfs[0].identity.driver, sizeof(pf->vfs[0].identity.driver), "vfio-pci");
+        fake_guests_start(domain_with_owners_vf(), GUEST_RUNNING);
+        RUN_UNTIL(is_offering);
+        settle();
+        ck_assert(vswitch_mac_equal(&pf->vfs[0].attributes.mac, &mac));
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_release_gives_the_owners_vf_back_and_an_acquire_takes_its_name)
+{
+        const struct guest_vf *vf;
+
+        start_owners_guest(_i);
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        expect_reachable_by(owners_vf->alias);
+        owners_guest_drives(false);
+        RUN_UNTIL(is_withdrawn);
+        expect_reachable_by(owners_vf->alias);
+        libvirt_restores();
+        ck_assert(fake_guests_unplug(UUID, owners_vf->alias));
+        RUN_UNTIL(is_synthetic);
+        settle();
+        expect_reachable();
+        ck_assert_str_eq(netns_output("ls %s/claims | grep json || true", directory), "");
+        /* The next one has QEMU's name for it also after a restart. */
+        stop_daemon();
+        start_daemon();
+        RUN_UNTIL(is_synthetic);
+        settle();
+        pf->vfs[0].attributes.mac = (struct vswitch_mac){ 0 };
+        ask(true);
+        RUN_UNTIL(is_offering);
+        settle();
+        vf = fake_guests_find_vf(UUID, owners_vf->alias);
+        ck_assert_ptr_nonnull(vf);
+        ck_assert(!vf->is_interface && !vf->managed);
+        ck_assert(!nic()->claim->adopted);
+        owners_guest_drives(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable_by(owners_vf->alias);
+        owners_guest_drives(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        RUN_UNTIL(is_gone);
+        if (!owners_vf->adopted)
+                pf->vfs[0].identity.driver[0] = '\0';
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+START_TEST(an_adopted_vf_survives_the_daemon)
+{
+        unsigned writes;
+
+        start_owners_guest(_i);
+        writes = pf->writes + software_switch->writes;
+        stop_daemon();
+        start_daemon();
+        RUN_UNTIL(is_on_vf);
+        settle();
+        ck_assert(nic()->claim->adopted == owners_vf->adopted);
+        ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
+        stage_end();
+}
+END_TEST
+
+static bool is_unmanaged(void)
+{
+        return situation() == FAILOVER_SITUATION_UNMANAGED;
+}
+
+START_TEST(a_vf_of_another_card_is_left_alone)
+{
+        stage_begin();
+        fake_guests_start(DOMAIN_XML(VF_OF_ANOTHER_HOST), GUEST_RUNNING);
+        RUN_UNTIL(is_unmanaged);
+        settle();
+        ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_VF_NOT_OURS);
+        ck_assert_uint_eq(software_switch->pin_count, 0);
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        stage_end();
+}
+END_TEST
+
+#define ADD(test)           netns_test_add(suite, #test, test)
+#define ADD_LOOP(test, end) netns_test_add_loop(suite, #test, test, 0, end)
+
+int main(void)
+{
+        Suite *suite = suite_create("manager: the life of a guest");
+
+        ADD_LOOP(a_vf_of_the_owner_is_served_and_left_as_it_was, OWNERS_VFS);
+        ADD(what_libvirt_leaves_behind_is_cleared);
+        ADD(a_mac_that_the_owner_forgot_is_set);
+        ADD_LOOP(a_release_gives_the_owners_vf_back_and_an_acquire_takes_its_name, OWNERS_VFS);
+        ADD_LOOP(an_adopted_vf_survives_the_daemon, OWNERS_VFS);
+        ADD(a_vf_of_another_card_is_left_alone);
+        return netns_test_run(suite);
+}
