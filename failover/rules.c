@@ -318,7 +318,10 @@ static bool has_vf(const struct view *view)
  * it lets go. The MAC cannot be set now, so the guest has to let go and gets the VF again. */
 static bool when_without_mac(const struct view *view)
 {
-        return has_vf(view) && view_vectors_seen(view) && view->facts->vf_filter == FAILOVER_NO;
+        bool found_none = view->facts->probed && view->facts->guest == FAILOVER_GUEST_RUNNING;
+
+        /* A driver that has found no MAC has made one up: such a VF never becomes the NIC's primary. */
+        return has_vf(view) && (view_vectors_seen(view) || found_none) && view->facts->vf_filter == FAILOVER_NO;
 }
 
 static void then_without_mac(const struct view *view, struct failover_decision *decision)
@@ -580,7 +583,7 @@ static const struct rule {
           FAILOVER_SITUATION_UNMANAGED, true, then_not_ours },
         { "attachment-unknown", "it is not known whether the guest has the VF, or whether it drives it",
           when_attachment_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_attachment_unknown },
-        { "vf-without-mac", "the guest drives the VF, and the VF does not have the NIC's MAC", when_without_mac,
+        { "vf-without-mac", "the guest's driver has the VF, and the VF does not have the NIC's MAC", when_without_mac,
           FAILOVER_SITUATION_WITHDRAWING, false, then_without_mac },
         { "leaving-asked", "a migration goes out and QEMU has asked the guest to let go of the VF", when_leaving_asked,
           FAILOVER_SITUATION_WITHDRAWING, false, then_leaving_asked },

@@ -298,6 +298,36 @@ static void prepare_port(struct manager_switch *nic_switch)
                 log_warning(nic_switch->config->name, "no NIC can be moved to a VF: %s", vswitch_error_text(&error, r));
 }
 
+static int announce_neighbour(const struct control_neighbour *neighbour, void *userdata)
+{
+        struct manager_switch *nic_switch = userdata;
+        struct vswitch_error error = { 0 };
+        struct vswitch_mac mac;
+        int r;
+
+        /* Guests' NICs are announced by their own decisions; what only the bridge knows, nobody else speaks for. */
+        if (strcmp(neighbour->kind, "guest") == 0 || vswitch_mac_parse(neighbour->mac, &mac) < 0)
+                return 0;
+        r = nic_switch->softswitch->driver->announce(nic_switch->softswitch, &mac, (uint16_t) neighbour->vlan,
+                                                     nic_switch->uplink.ifindex, &error);
+        if (r < 0)
+                log_debug(nic_switch->config->name, "cannot announce %s: %s", neighbour->mac,
+                          vswitch_error_text(&error, r));
+        return 0;
+}
+
+/* Another port of a bond is in use. The bond announces its own addresses there, and nobody else's: until they speak
+ * the wire's switches would send to the old port what is for guests and whoever else is behind the bridge. */
+static void announce_all(struct manager_switch *nic_switch)
+{
+        struct manager_nic *nic;
+
+        TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
+                if (nic->nic_switch == nic_switch)
+                        nic->facts.announce_wanted = true;
+        neighbours_for_each(nic_switch, announce_neighbour, nic_switch);
+}
+
 /* The port towards the wire, and the PF by which all frames enter. */
 static void choose(struct manager_switch *nic_switch, const struct topology *topology, const struct vswitch_link *links,
                    size_t links_count)
@@ -316,8 +346,10 @@ static void choose(struct manager_switch *nic_switch, const struct topology *top
                 clean_port(nic_switch, &port_before);
         if (port_before.ifindex != nic_switch->uplink.ifindex || pf_before != nic_switch->pf)
                 prepare_port(nic_switch);
-        if (active && pf_before && pf_before != nic_switch->pf && nic_switch->pfs_count > 1)
+        if (active && pf_before && pf_before != nic_switch->pf && nic_switch->pfs_count > 1) {
                 tell(nic_switch, false, active->pf->name, "all frames enter by it now; guests get its VFs");
+                announce_all(nic_switch);
+        }
 }
 
 static void set_obstacle(struct manager_switch *nic_switch, enum failover_reason obstacle)

@@ -173,6 +173,8 @@ static bool is_offering_first(void)
 
 START_TEST(a_spanning_tree_that_turns_round_moves_guests_to_the_other_pf)
 {
+        unsigned announced;
+
         begin_with_loop();
         start_guest();
         RUN_UNTIL(is_offering_first);
@@ -186,8 +188,11 @@ START_TEST(a_spanning_tree_that_turns_round_moves_guests_to_the_other_pf)
         netns_run("bridge link set dev up0 cost 1000");
         RUN_UNTIL(is_withdrawing);
         ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_STP_NOT_FORWARDING);
+        announced = software_switch->announcements;
         run_until_active(second);
         settle();
+        /* Nobody else tells the wire that the guest is behind the other port now. */
+        ck_assert_uint_gt(software_switch->announcements, announced);
         ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_UPLINK_NOT_ACTIVE);
         /* What comes and leaves does so by the other port now, and nothing is left on the first one. */
         ck_assert_int_eq(software_switch->pins[0].port, second->pf.ifindex);
