@@ -68,6 +68,7 @@ struct manager_switch {
         /* The one whose VFs the guests get: all frames enter by it. NULL while there is none; which one may change
          * (the active port of a bond). Points into pfs[].pf. */
         struct pf *pf;
+        int entered_by;             /* the PF (ifindex) by which all frames entered last; 0: none so far */
         struct vswitch_link uplink; /* the bridge's port towards the wire, as last seen; ifindex 0 when not there */
         enum failover_steering steering; /* of pf */
         bool reflects;                   /* of pf */
@@ -98,8 +99,8 @@ struct manager_nic {
         char label[64 + GUEST_ALIAS_SIZE + 1]; /* "g1/ua-net0": the name for people */
         struct vswitch_mac mac;
         char tap[IF_NAMESIZE];
-        int tap_ifindex;               /* 0 while it is not there */
-        bool in_guest;                 /* the last snapshot has it */
+        int tap_ifindex; /* 0 while it is not there */
+        bool in_guest;   /* the last snapshot has it */
         /* What its VF is called in the guest. QEMU takes no other one for as long as it lives, so a VF that its owner
          * gave to the guest lends its name to those that follow. */
         char vf_alias[GUEST_ALIAS_SIZE];

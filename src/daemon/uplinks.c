@@ -346,10 +346,13 @@ static void choose(struct manager_switch *nic_switch, const struct topology *top
                 clean_port(nic_switch, &port_before);
         if (port_before.ifindex != nic_switch->uplink.ifindex || pf_before != nic_switch->pf)
                 prepare_port(nic_switch);
-        if (active && pf_before && pf_before != nic_switch->pf && nic_switch->pfs_count > 1) {
+        if (!active || nic_switch->entered_by == active->link.ifindex)
+                return;
+        if (nic_switch->entered_by != 0 && nic_switch->pfs_count > 1) {
                 tell(nic_switch, false, active->pf->name, "all frames enter by it now; guests get its VFs");
                 announce_all(nic_switch);
         }
+        nic_switch->entered_by = active->link.ifindex;
 }
 
 static void set_obstacle(struct manager_switch *nic_switch, enum failover_reason obstacle)
