@@ -10,6 +10,12 @@
  *
  *   source:       RUNNING -- STOP while a migration goes out --> HANDED_OVER -- RESUME (it failed) --> RUNNING
  *   destination:  [EXPECTED] -> INCOMING -- FAILOVER_NEGOTIATED or MIGRATION completed --> LOADED -- RESUME --> RUNNING
+ *   restored:     [EXPECTED] -- "started/restored", told when the state is loaded --> LOADED -- RESUME --> RUNNING
+ *
+ * Post-copy differs in what is early: the guest stops here, and runs there, long before the migration is completed. QEMU
+ * then says "postcopy-active" instead of "completed", on the destination too; STOP and RESUME tell the instants as always.
+ * A saved guest is written by a migration as well, one that leaves it where it is: QEMU's words are the same, libvirt's
+ * job is not, and a snapshot that shows the guest and no job that takes it away ends what the words began.
  */
 
 #include "failover/presence.h"
@@ -37,8 +43,10 @@ unsigned failover_presence_set(struct failover_presence *presence, enum failover
         if (old == state)
                 return 0;
         presence->state = state;
+        if (state == FAILOVER_GUEST_RUNNING || state == FAILOVER_GUEST_ABSENT)
+                presence->stopped = false;
         /* The wire learns where the MAC is now, as early as it can: as soon as the guest stands still there. */
-        if ((old == FAILOVER_GUEST_INCOMING && (state == FAILOVER_GUEST_LOADED || state == FAILOVER_GUEST_RUNNING)) ||
+        if ((old == FAILOVER_GUEST_INCOMING && state == FAILOVER_GUEST_RUNNING) || state == FAILOVER_GUEST_LOADED ||
             (old == FAILOVER_GUEST_HANDED_OVER && state == FAILOVER_GUEST_RUNNING))
                 follows |= FAILOVER_PRESENCE_ANNOUNCE;
         if ((old == FAILOVER_GUEST_ABSENT || old == FAILOVER_GUEST_EXPECTED) && state != FAILOVER_GUEST_ABSENT &&
@@ -52,10 +60,11 @@ unsigned failover_presence_set(struct failover_presence *presence, enum failover
 }
 
 /* QEMU stops the CPUs in the last phase of a migration, before it says "device"; with pause-before-switchover, which
- * libvirt uses, the status is still "active" then. */
+ * libvirt uses, the status is still "active" then; with post-copy, the later word may come first. */
 static bool stop_belongs_to_migration(const struct failover_presence *presence)
 {
-        static const char *const phases[] = { "active", "pre-switchover", "device", "completed", "postcopy-active" };
+        static const char *const phases[] = { "active",    "pre-switchover",  "device",
+                                              "completed", "postcopy-device", "postcopy-active" };
 
         for (size_t i = 0; presence->outgoing && i < sizeof(phases) / sizeof(phases[0]); i++)
                 if (strcmp(presence->migration_status, phases[i]) == 0)
@@ -66,10 +75,14 @@ static bool stop_belongs_to_migration(const struct failover_presence *presence)
 unsigned failover_presence_on_migration(struct failover_presence *presence, const char *status)
 {
         set_status(presence, status);
-        if (presence->state == FAILOVER_GUEST_INCOMING)
-                /* Also tells for guests that never accepted STANDBY. */
-                return strcmp(status, "completed") == 0 ? failover_presence_set(presence, FAILOVER_GUEST_LOADED) : 0;
-        if (presence->state == FAILOVER_GUEST_LOADED || presence->state == FAILOVER_GUEST_EXPECTED)
+        if (presence->state == FAILOVER_GUEST_INCOMING) {
+                /* Also tells for guests that never accepted STANDBY. With post-copy the devices' state comes first. */
+                bool loaded = strcmp(status, "completed") == 0 || strcmp(status, "postcopy-active") == 0;
+
+                return loaded ? failover_presence_set(presence, FAILOVER_GUEST_LOADED) : 0;
+        }
+        if (presence->state == FAILOVER_GUEST_LOADED || presence->state == FAILOVER_GUEST_EXPECTED ||
+            presence->state == FAILOVER_GUEST_ABSENT)
                 return 0;
         if (strcmp(status, "setup") == 0) {
                 presence->outgoing = true;
@@ -87,7 +100,9 @@ unsigned failover_presence_on_lifecycle(struct failover_presence *presence, cons
                 enum failover_guest state;
         } states[] = {
                 { "started/migrated", FAILOVER_GUEST_INCOMING },
+                { "started/restored", FAILOVER_GUEST_LOADED },
                 { "suspended/migrated", FAILOVER_GUEST_HANDED_OVER },
+                { "suspended/postcopy", FAILOVER_GUEST_HANDED_OVER }, /* also "postcopy-failed": part of it is there */
                 { "resumed/", FAILOVER_GUEST_RUNNING },
                 { "stopped/", FAILOVER_GUEST_ABSENT },
         };
@@ -95,8 +110,12 @@ unsigned failover_presence_on_lifecycle(struct failover_presence *presence, cons
         /* The end of the guest's earlier stay here may be told after the hook has announced its return. */
         if (presence->state == FAILOVER_GUEST_EXPECTED && strncmp(detail, "started/", 8) != 0)
                 return 0;
-        if (strncmp(detail, "started/", 8) == 0)
-                presence->started_under_our_eyes = true;
+        if (strncmp(detail, "started/", 8) == 0) {
+                end_migration(presence);
+                /* Of one that was restored, or put back to a snapshot, libvirt tells when it has negotiated long ago. */
+                presence->started_under_our_eyes =
+                        strcmp(detail, "started/booted") == 0 || strcmp(detail, "started/migrated") == 0;
+        }
         for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
                 if (strncmp(detail, states[i].detail, strlen(states[i].detail)) == 0)
                         return failover_presence_set(presence, states[i].state);
@@ -105,11 +124,13 @@ unsigned failover_presence_on_lifecycle(struct failover_presence *presence, cons
 
 unsigned failover_presence_on_stop(struct failover_presence *presence)
 {
+        presence->stopped = true;
         return stop_belongs_to_migration(presence) ? failover_presence_set(presence, FAILOVER_GUEST_HANDED_OVER) : 0;
 }
 
 unsigned failover_presence_on_resume(struct failover_presence *presence)
 {
+        presence->stopped = false;
         if (presence->state == FAILOVER_GUEST_HANDED_OVER)
                 end_migration(presence);
         return presence->state != FAILOVER_GUEST_EXPECTED ? failover_presence_set(presence, FAILOVER_GUEST_RUNNING) : 0;
@@ -120,6 +141,11 @@ unsigned failover_presence_on_unplug_asked(struct failover_presence *presence)
         presence->outgoing = true;
         presence->unplug_asked_by_qemu = true;
         return FAILOVER_PRESENCE_LOOK;
+}
+
+bool failover_presence_is_stuck(const struct failover_presence *presence)
+{
+        return presence->stopped && presence->outgoing && strcmp(presence->migration_status, "wait-unplug") == 0;
 }
 
 unsigned failover_presence_on_standby(struct failover_presence *presence)

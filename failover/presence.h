@@ -12,6 +12,7 @@ struct failover_presence {
         enum failover_guest state;
         bool outgoing; /* a migration away from here is under way */
         bool unplug_asked_by_qemu;
+        bool stopped;                /* its virtual CPUs stand still */
         bool started_under_our_eyes; /* so a STANDBY negotiation cannot have been missed */
         char migration_status[48];   /* QEMU's last word: "setup", "active", "device", ... or "" */
 };
@@ -48,5 +49,10 @@ unsigned failover_presence_on_snapshot(struct failover_presence *presence, enum 
 unsigned failover_presence_on_not_listed(struct failover_presence *presence, bool leased);
 /* The connection to libvirt was lost, and with it events. */
 unsigned failover_presence_on_disconnect(struct failover_presence *presence);
-/* The hook announced that it comes, by a migration. */
+/* The hook announced that it comes: by a migration, or from where it was saved. */
 unsigned failover_presence_on_expected(struct failover_presence *presence);
+
+/* QEMU waits for the guest to let go of its VF, and the guest stands still: it never will, and QEMU waits for ever. So it
+ * is when libvirt stops a guest before QEMU begins: virsh save, managedsave, a dump or a snapshot with memory, a migration
+ * that is not live. */
+bool failover_presence_is_stuck(const struct failover_presence *presence);

@@ -33,9 +33,9 @@
 #define MSEC UINT64_C(1000)
 
 /* libvirt and its user wait for this long at the most; an incoming migration may have to wait for a VF to be
- * bound to vfio-pci, and the alternative to waiting is refusing. */
+ * bound to vfio-pci, and the alternative to waiting is refusing; so may one that was saved with a VF. */
 #define BOUND_USEC         (500 * MSEC)
-#define BOUND_MIGRATE_USEC (5000 * MSEC)
+#define BOUND_ARRIVAL_USEC (5000 * MSEC)
 #define GRACE_USEC         (300 * MSEC) /* then the alarm ends it, wherever it hangs */
 #define XML_SIZE_MAX       ((size_t) 8 << 20)
 
@@ -145,7 +145,7 @@ int main(int argc, char *argv[])
         }
         is_migration = strcmp(argv[2], "migrate") == 0;
         is_filter = is_migration || strcmp(argv[2], "restore") == 0;
-        bound = is_migration ? BOUND_MIGRATE_USEC : BOUND_USEC;
+        bound = is_filter ? BOUND_ARRIVAL_USEC : BOUND_USEC;
         set_alarm(bound + GRACE_USEC);
 
         xml = read_xml(begin + bound / 2, &complete);

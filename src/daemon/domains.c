@@ -101,6 +101,23 @@ static void on_standby(struct manager *manager, struct manager_domain *domain, c
                 domain->presence.started_under_our_eyes = false;
 }
 
+/* Neither libvirt's hook nor an event tells of it before the guest stands still, so all that is left is to say it. */
+static void warn_if_stuck(struct manager *manager, const struct manager_domain *domain)
+{
+        char sentence[512];
+
+        if (!failover_presence_is_stuck(&domain->presence))
+                return;
+        snprintf(
+                sentence, sizeof(sentence),
+                "it was stopped before it could let go of its VF, and QEMU waits for that for ever. End the job (virsh "
+                "domjobabort %s), release the VF (vswitch nic release %s --hold) and save it again",
+                domain->name, domain->name);
+        log_warning(domain->name, "%s", sentence);
+        if (manager->control)
+                control_event(manager->control, "warning", domain->name, sentence);
+}
+
 static void on_event(const struct guest_event *event, void *userdata)
 {
         struct manager *manager = userdata;
@@ -130,9 +147,11 @@ static void on_event(const struct guest_event *event, void *userdata)
                 if (manager->control)
                         control_event(manager->control, "migration", domain->name, event->detail);
                 follows = failover_presence_on_migration(&domain->presence, event->detail);
+                warn_if_stuck(manager, domain);
                 break;
         case GUEST_EVENT_STOPPED:
                 follows = failover_presence_on_stop(&domain->presence);
+                warn_if_stuck(manager, domain);
                 break;
         case GUEST_EVENT_RESUMED:
                 follows = failover_presence_on_resume(&domain->presence);

@@ -9,6 +9,9 @@
  * because libvirt refuses an unmanaged device that is not. When none can be had the migration is refused with the way
  * out; libvirt lets nobody take the device out of the XML at this point.
  *
+ * A guest that was saved with a VF is the same case but for the refusal: libvirt accepts another address there, and not a
+ * device less, and a start is never made to fail. Without a VF for it, libvirt tries the address that was saved.
+ *
  * A lease ends by itself when the guest does not come (lease_until), and at once when libvirt says that the start
  * failed.
  */
@@ -30,6 +33,7 @@ struct hook_wait {
         char name[64];
         char uuid[GUEST_UUID_SIZE];
         char *xml;
+        bool is_restore; /* from a file, not from another host */
         control_hook_reply reply;
         void *token;
 };
@@ -79,9 +83,8 @@ static void expire_leases(struct manager *manager, struct manager_domain *domain
                 domain->presence.state = FAILOVER_GUEST_ABSENT;
 }
 
-static void refuse(struct manager *manager, struct hook_wait *wait, const char *why)
+static void refuse_migration(struct hook_wait *wait, const char *why)
 {
-        struct manager_domain *domain = nics_find_domain(manager, wait->uuid);
         const char *name = wait->name;
         char sentence[768];
 
@@ -91,10 +94,30 @@ static void refuse(struct manager *manager, struct hook_wait *wait, const char *
                  "--hold'",
                  name, why, name, name);
         log_warning(name, "refused the migration: %s", why);
+        wait->reply(wait->token, NULL, sentence);
+}
+
+static void let_restore(struct hook_wait *wait, const char *why)
+{
+        log_warning(
+                wait->name,
+                "was saved with a VF, and there is none for it here: %s. libvirt tries the one that was saved; if it "
+                "cannot be had, make a VF free and restore it again",
+                why);
+        wait->reply(wait->token, NULL, NULL);
+}
+
+static void refuse(struct manager *manager, struct hook_wait *wait, const char *why)
+{
+        struct manager_domain *domain = nics_find_domain(manager, wait->uuid);
+
         expire_leases(manager, domain);
         if (domain)
                 nics_forget_domain_if_empty(manager, domain);
-        wait->reply(wait->token, NULL, sentence);
+        if (wait->is_restore)
+                let_restore(wait, why);
+        else
+                refuse_migration(wait, why);
         wait_free(manager, wait);
         manager_schedule(manager);
 }
@@ -129,7 +152,7 @@ static void answer(struct manager *manager, struct hook_wait *wait, const struct
                 refuse(manager, wait, error.text[0] ? error.text : "out of memory");
                 return;
         }
-        log_info(wait->name, "expected from another host, with a VF");
+        log_info(wait->name, "expected from %s, with a VF", wait->is_restore ? "where it was saved" : "another host");
         wait->reply(wait->token, xml, NULL);
         free(xml);
         wait_free(manager, wait);
@@ -229,8 +252,8 @@ static bool brings_vf(const struct guest *guest)
         return false;
 }
 
-static void on_migrate(struct manager *manager, const char *name, const char *xml, control_hook_reply reply,
-                       void *token)
+static void on_arrival(struct manager *manager, const char *name, const char *xml, bool is_restore,
+                       control_hook_reply reply, void *token)
 {
         struct vswitch_error error = { 0 };
         struct hook_wait *wait = NULL;
@@ -269,6 +292,7 @@ static void on_migrate(struct manager *manager, const char *name, const char *xm
         failover_presence_on_expected(&domain->presence);
         snprintf(wait->uuid, sizeof(wait->uuid), "%s", guest->uuid);
         snprintf(wait->name, sizeof(wait->name), "%s", name);
+        wait->is_restore = is_restore;
         wait->deadline = manager_now(manager) + WAIT_BOUND;
         wait->reply = reply;
         wait->token = token;
@@ -288,8 +312,8 @@ void hook_call(void *model, const char *name, const char *operation, const char 
         struct manager_domain *domain;
 
         log_debug(name, "hook: %s %s %s", operation, sub_operation, extra);
-        if (strcmp(operation, "migrate") == 0) {
-                on_migrate(manager, name, xml, reply, token);
+        if (strcmp(operation, "migrate") == 0 || strcmp(operation, "restore") == 0) {
+                on_arrival(manager, name, xml, operation[0] == 'r', reply, token);
                 return;
         }
         reply(token, NULL, NULL);

@@ -244,6 +244,186 @@ START_TEST(a_vf_of_another_card_is_left_alone)
 }
 END_TEST
 
+/* ---- saved and restored ---- */
+
+struct hook_answer {
+        bool given;
+        char xml[4096];
+        char refused[1024];
+};
+
+static void on_hook_answer(void *token, const char *xml, const char *refuse)
+{
+        struct hook_answer *answer = token;
+
+        ck_assert(!answer->given);
+        answer->given = true;
+        snprintf(answer->xml, sizeof(answer->xml), "%s", xml ? xml : "");
+        snprintf(answer->refused, sizeof(answer->refused), "%s", refuse ? refuse : "");
+}
+
+static void ask_hook(const char *operation, const char *xml, struct hook_answer *answer)
+{
+        *answer = (struct hook_answer){ 0 };
+        provider_table.hook(manager, "g1", operation, "begin", "-", xml, on_hook_answer, answer);
+        settle();
+        ck_assert(answer->given);
+}
+
+/* What QEMU and libvirt say while a guest is written to a file. */
+static void write_to_file(void)
+{
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        fake_guests_set_state(UUID, GUEST_PAUSED, false);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "active");
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "completed");
+        settle();
+}
+
+static bool is_on_tap(void)
+{
+        return is_synthetic() && software_switch->pin_count == 1 && software_switch->pins[0].port == tap;
+}
+
+START_TEST(a_guest_that_was_released_is_saved_and_restored_and_gets_a_vf_again)
+{
+        stage_begin();
+        start_guest_on_vf();
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        let_go();
+        RUN_UNTIL(is_synthetic);
+        write_to_file();
+        fake_guests_end(UUID, "stopped/saved");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+
+        fake_guests_restore(DOMAIN_XML(""), GUEST_PAUSED);
+        settle();
+        ck_assert_uint_eq(software_switch->pin_count, 1);
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        settle();
+        expect_reachable();
+        /* It will not negotiate again before it is rebooted: nobody waits for that. */
+        RUN_UNTIL(is_offering);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_guest_that_was_saved_with_a_vf_finds_another_one)
+{
+        struct hook_answer answer;
+
+        stage_begin();
+        ask_hook("restore", DOMAIN_XML(VF_OF_ANOTHER_HOST), &answer);
+        ck_assert_str_eq(answer.refused, "");
+        ck_assert_ptr_nonnull(strstr(answer.xml, "bus=\"0x01\" slot=\"0x10\" function=\"0x0\"/></source>"));
+        ck_assert_str_eq(pf->vfs[0].identity.driver, "vfio-pci");
+        fake_guests_restore(answer.xml, GUEST_PAUSED);
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        RUN_UNTIL(is_offering);
+        settle();
+        expect_reachable();
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        ck_assert(!nic()->claim->leased);
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_restore_is_never_refused)
+{
+        struct hook_answer answer;
+
+        stage_begin();
+        config_switch.reserve_vfs = 2;
+        ask_hook("restore", DOMAIN_XML(VF_OF_ANOTHER_HOST), &answer);
+        ck_assert_str_eq(answer.xml, "");
+        ck_assert_str_eq(answer.refused, "");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_restore_that_fails_leaves_nothing)
+{
+        struct hook_answer answer;
+
+        stage_begin();
+        ask_hook("restore", DOMAIN_XML(VF_OF_ANOTHER_HOST), &answer);
+        ask_hook("release", "", &answer);
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+/* libvirt has stopped the guest before QEMU asks it for its VF. */
+static void save_on_vf(void)
+{
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        fake_guests_set_state(UUID, GUEST_PAUSED, false);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "wait-unplug");
+        settle();
+}
+
+START_TEST(a_save_that_is_aborted_ends_on_the_vf)
+{
+        stage_begin();
+        start_guest_on_vf();
+        save_on_vf();
+        ck_assert(failover_presence_is_stuck(&nic()->domain->presence));
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "cancelled");
+        settle();
+        ck_assert(!failover_presence_is_stuck(&nic()->domain->presence));
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        /* What it was asked for while it stood still it does now. */
+        drive_guest(false);
+        settle();
+        expect_reachable();
+        RUN_UNTIL(is_offering);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_dump_of_a_running_guest_is_no_farewell)
+{
+        stage_begin();
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        RUN_UNTIL(is_on_tap);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "active");
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        settle();
+        expect_reachable();
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "completed");
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        settle();
+        expect_reachable();
+        ck_assert(is_on_tap());
+        stage_end();
+}
+END_TEST
+
 #define ADD(test)           netns_test_add(suite, #test, test)
 #define ADD_LOOP(test, end) netns_test_add_loop(suite, #test, test, 0, end)
 
@@ -257,5 +437,11 @@ int main(void)
         ADD_LOOP(a_release_gives_the_owners_vf_back_and_an_acquire_takes_its_name, OWNERS_VFS);
         ADD_LOOP(an_adopted_vf_survives_the_daemon, OWNERS_VFS);
         ADD(a_vf_of_another_card_is_left_alone);
+        ADD(a_guest_that_was_released_is_saved_and_restored_and_gets_a_vf_again);
+        ADD(a_guest_that_was_saved_with_a_vf_finds_another_one);
+        ADD(a_restore_is_never_refused);
+        ADD(a_restore_that_fails_leaves_nothing);
+        ADD(a_save_that_is_aborted_ends_on_the_vf);
+        ADD(a_dump_of_a_running_guest_is_no_farewell);
         return netns_test_run(suite);
 }

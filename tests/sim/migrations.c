@@ -309,8 +309,8 @@ static void loaded(struct world *world, unsigned guest_number)
         TRACE(world, "host %u: guest %u is loaded", destination, guest_number);
         if (guest->standby)
                 guests_accept_standby(world, guest_number, destination);
-        if (!migration->postcopy)
-                libvirt_tell(world, destination, guest_number, MESSAGE_MIGRATION, TEXT_COMPLETED, 0);
+        libvirt_tell(world, destination, guest_number, MESSAGE_MIGRATION,
+                     migration->postcopy ? TEXT_POSTCOPY : TEXT_COMPLETED, 0);
         next(world, guest_number, MIGRATION_RESUMED, random_between(&world->random, 100, 1500) * MILLISECOND);
 }
 
@@ -318,8 +318,6 @@ static void check_arrival(struct world *world, unsigned guest, bool announced)
 {
         const struct migration *migration = &world->migrations[guest];
 
-        if (migration->postcopy && !world->guests[guest].standby)
-                return; /* nothing tells */
         for (unsigned nic = 0; nic < world->nics_count; nic++)
                 if (world->nics[nic].guest == guest)
                         checks_arrival(world, migration->destination, nic, announced);

@@ -353,7 +353,7 @@ const char *fake_guests_xml(const char *uuid, bool config)
         return NULL;
 }
 
-void fake_guests_start(const char *xml, enum guest_state state)
+static void start(const char *xml, enum guest_state state, const char *detail)
 {
         struct vswitch_error error = { 0 };
         struct guest *parsed = NULL, *guest, **place;
@@ -377,9 +377,25 @@ void fake_guests_start(const char *xml, enum guest_state state)
                         require(place < &domains[DOMAINS_MAX - 1]);
         *place = guest;
         set_text(&texts[texts_of(guest)].live, xml);
-        fake_guests_emit(guest->uuid, GUEST_EVENT_LIFECYCLE, NULL,
-                         state == GUEST_INCOMING ? "started/migrated" : "started/booted");
+        fake_guests_emit(guest->uuid, GUEST_EVENT_LIFECYCLE, NULL, detail);
         post_changed(guest);
+}
+
+void fake_guests_start(const char *xml, enum guest_state state)
+{
+        start(xml, state, state == GUEST_INCOMING ? "started/migrated" : "started/booted");
+}
+
+void fake_guests_restore(const char *xml, enum guest_state state)
+{
+        struct guest *parsed = NULL;
+
+        require(guest_parse_xml(xml, &parsed, NULL) == 0);
+        for (size_t i = 0; i < parsed->nics_count; i++)
+                if (parsed->nics[i].teaming_persistent)
+                        fake_guests_emit(parsed->uuid, GUEST_EVENT_STANDBY_NEGOTIATED, parsed->nics[i].alias, NULL);
+        guest_free(parsed);
+        start(xml, state, "started/restored");
 }
 
 void fake_guests_set_state(const char *uuid, enum guest_state state, bool outgoing)

@@ -39,6 +39,8 @@ void fake_guests_up(void);
 /* A domain that starts, from its XML as libvirt shows it: lifecycle event ("started/migrated" with GUEST_INCOMING,
  * "started/booted" otherwise), then changed. The same UUID again is another start. */
 void fake_guests_start(const char *xml, enum guest_state state);
+/* The same, from where it was saved: QEMU has loaded it, and negotiated, before libvirt tells ("started/restored"). */
+void fake_guests_restore(const char *xml, enum guest_state state);
 /* Something has happened to it: `changed` follows. No event by itself, see fake_guests_emit. */
 void fake_guests_set_state(const char *uuid, enum guest_state state, bool outgoing);
 /* Gives a domain that runs, or one that does not, a definition for its next start: what GUEST_SET_CONFIG changes. Without
