@@ -9,6 +9,7 @@
 #include "libvirt_error.h"
 #include "private.h"
 #include "requests.h"
+#include "status_watch.h"
 
 #include <errno.h>
 #include <libvirt/libvirt.h>
@@ -128,6 +129,7 @@ static void deliver(struct guests *guests, struct message *message)
 
         switch (message->kind) {
         case MESSAGE_CONNECTION:
+                status_watch_look(guests->status_watch);
                 if (callbacks->connection)
                         callbacks->connection(message->connected, message->sentence.text, guests->userdata);
                 break;
@@ -201,6 +203,9 @@ int guests_new(sd_event *loop, const char *uri, const struct guests_callbacks *c
         r = sd_event_add_io(loop, &guests->source, guests->queue.event_fd, EPOLLIN, on_queue, guests);
         if (r < 0)
                 return vswitch_error_set(error, r, "cannot watch for libvirt's news: %s", strerror(-r));
+        r = status_watch_new(guests, loop, &guests->status_watch);
+        if (r < 0)
+                return vswitch_error_set(error, r, "cannot watch libvirt's status files: %s", strerror(-r));
         r = start_lanes(guests);
         if (r >= 0)
                 r = start_thread(guests, &guests->event_thread, "guests-events", guests_event_thread, guests);
@@ -258,6 +263,7 @@ void guests_free(struct guests *guests)
         is_event_loop_free = join_until(guests->event_thread, lane_now() + FREE_BOUND);
 
         sd_event_source_disable_unref(guests->source);
+        status_watch_free(TAKE_POINTER(guests->status_watch));
         queue_close(&guests->queue);
         for (message = queue_take(&guests->queue); message; message = next) {
                 next = message->next;

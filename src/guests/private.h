@@ -16,7 +16,7 @@
  * The event thread runs libvirt's event loop and does nothing that can block: as long as it runs, libvirt's keep-alive
  * messages are exchanged, and calls in other threads end when their connection dies. The lanes make the calls that can
  * block: opening and closing connections, lists and reads of domains, the daemon's requests, and work that has nothing
- * to do with libvirt.
+ * to do with libvirt. What libvirt tells by no event its status files tell (status_watch.c).
  *
  * Connections. One receives the events, and each thread that makes calls has one to itself. libvirt's client may be
  * used by many threads at once, but when its keep-alive finds the daemon dead while two of them wait for an answer, the
@@ -95,6 +95,7 @@ struct guests {
 
         /* The event loop's thread only. */
         sd_event_source *source;
+        struct status_watch *status_watch;
         struct guests_callbacks callbacks;
         void *userdata;
         struct guests_request *requests;
@@ -179,6 +180,8 @@ struct domain *guests_domain(struct guests *guests, const char *uuid); /* finds 
 void guests_forget_domains(struct guests *guests);
 /* Something happened: it is read again, as soon as no read is under way. */
 void guests_want_read(struct guests *guests, struct domain *domain);
+/* It is read again after so many microseconds; the soonest of the reads that are planned counts. */
+void guests_plan_read(struct guests *guests, struct domain *domain, uint64_t delay);
 /* Lists everything, not before that time (CLOCK_MONOTONIC microseconds). */
 void guests_want_list(struct guests *guests, uint64_t not_before);
 

@@ -103,8 +103,7 @@ void guests_want_list(struct guests *guests, uint64_t not_before)
         guests->listing = submit(guests, NULL, false, not_before);
 }
 
-/* A read later on; the soonest of those that are planned counts. */
-static void plan_read(struct guests *guests, struct domain *domain, uint64_t delay)
+void guests_plan_read(struct guests *guests, struct domain *domain, uint64_t delay)
 {
         uint64_t at = lane_now() + delay;
 
@@ -158,9 +157,9 @@ static struct guest *conclude(struct guests *guests, struct domain *domain, stru
         if (reading->job != GUEST_JOB_OUTGOING)
                 domain->history.outgoing = false;
         if (!guest->incomplete && (reading->job == GUEST_JOB_OUTGOING || reading->job == GUEST_JOB_INCOMING))
-                plan_read(guests, domain, ends ? POLL_ENDING : POLL_MIGRATION);
+                guests_plan_read(guests, domain, ends ? POLL_ENDING : POLL_MIGRATION);
         else if (guest->incomplete || reading->is_second_hand)
-                plan_read(guests, domain, POLL_INCOMPLETE);
+                guests_plan_read(guests, domain, POLL_INCOMPLETE);
         return guest;
 }
 
@@ -229,7 +228,7 @@ static void run_read(struct job *job, void *userdata)
                 return;
         domain->reading = false;
         if (r < 0)
-                plan_read(guests, domain, POLL_INCOMPLETE);
+                guests_plan_read(guests, domain, POLL_INCOMPLETE);
         else if (domain->dirty && domain->dropped < DROPPED_MAX)
                 domain->dropped++;
         else {

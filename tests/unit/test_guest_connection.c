@@ -6,6 +6,7 @@
  */
 
 #include "src/guests/guests.h"
+#include "src/guests/status_file.h"
 
 #include <check.h>
 #include <dlfcn.h>
@@ -233,6 +234,47 @@ START_TEST(lists_and_hears)
         virDomainFree(domain);
         virConnectClose(other_side);
         stop();
+}
+END_TEST
+
+static void write_status_file(const char *directory, const char *name)
+{
+        char new[128], path[128];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/%s.xml", directory, name);
+        snprintf(new, sizeof(new), "%s.new", path);
+        file = fopen(new, "w");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_gt(fputs("<domstatus/>", file), 0);
+        ck_assert_int_eq(fclose(file), 0);
+        ck_assert_int_eq(rename(new, path), 0);
+}
+
+START_TEST(reads_again_what_libvirt_has_written)
+{
+        char directory[] = "/tmp/vswitch-test-XXXXXX", command[128];
+        unsigned changes_before;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        status_file_directory = directory;
+        start("test:///default");
+        RUN_UNTIL(lists == 1);
+        changes_before = changes;
+        /* Of another domain, and what is not such a file: nobody's business. */
+        write_status_file(directory, "tes");
+        write_status_file(directory, "test2");
+        /* Several in a row are one change. */
+        for (int i = 0; i < 20; i++)
+                write_status_file(directory, "test");
+        RUN_UNTIL(changes > changes_before);
+        ck_assert_uint_eq(changes, changes_before + 1);
+        write_status_file(directory, "test");
+        RUN_UNTIL(changes > changes_before + 1);
+        ck_assert_uint_eq(changes, changes_before + 2);
+        stop();
+        snprintf(command, sizeof(command), "rm -r %s", directory);
+        ck_assert_int_eq(system(command), 0);
 }
 END_TEST
 
@@ -781,6 +823,7 @@ int main(void)
         tcase_set_timeout(tests, 90);
         tcase_add_checked_fixture(tests, make_loop, free_loop);
         tcase_add_test(tests, lists_and_hears);
+        tcase_add_test(tests, reads_again_what_libvirt_has_written);
         tcase_add_test(tests, transient_domain_comes_and_goes);
         tcase_add_test(tests, requests_are_answered_with_libvirts_words);
         tcase_add_test(tests, a_policy_is_written_to_the_metadata);
