@@ -75,13 +75,20 @@ static void fill(struct manager_nic *nic, struct scarcity_nic *ret, uint64_t now
         };
 }
 
-static bool apply(struct manager *manager, const struct scarcity_nic *judged)
+static struct manager_nic *find_by_number(struct manager *manager, uint64_t number)
 {
         struct manager_nic *nic;
 
         TAILQ_FOREACH (nic, &manager->nics, entry)
-                if (nic->number == judged->order)
-                        break;
+                if (nic->number == number)
+                        return nic;
+        return NULL;
+}
+
+static bool apply(struct manager *manager, const struct scarcity_nic *judged)
+{
+        struct manager_nic *nic = find_by_number(manager, judged->order);
+
         if (!nic || nic->verdict == judged->verdict)
                 return false;
         log_debug(nic->label, "verdict %s -> %s", scarcity_verdict_to_string(nic->verdict),
