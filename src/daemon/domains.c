@@ -64,6 +64,9 @@ static void follow(struct manager *manager, struct manager_domain *domain, enum 
         }
         if (follows & FAILOVER_PRESENCE_ARRIVED)
                 for_each_nic(manager, domain, vf_is_unknown);
+        /* What is known of the NIC is of the QEMU before, which ended a moment ago. */
+        if (follows & FAILOVER_PRESENCE_ARRIVED && domain->presence.started_under_our_eyes)
+                for_each_nic(manager, domain, forget_standby);
         if (follows & FAILOVER_PRESENCE_ANNOUNCE)
                 for_each_nic(manager, domain, want_announcement);
         if (follows)
@@ -96,8 +99,9 @@ static void on_standby(struct manager *manager, struct manager_domain *domain, c
 
         if (nic)
                 nic->facts.standby = FAILOVER_YES;
-        /* The NIC comes (back) to be known only now: it has accepted already. */
-        if (!nic || !nic->in_guest)
+        /* The NIC, or its guest, comes (back) to be known only now: it has accepted already. */
+        if (!nic || !nic->in_guest || domain->presence.state == FAILOVER_GUEST_ABSENT ||
+            domain->presence.state == FAILOVER_GUEST_EXPECTED)
                 domain->presence.started_under_our_eyes = false;
 }
 

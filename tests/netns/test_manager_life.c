@@ -244,6 +244,344 @@ START_TEST(a_vf_of_another_card_is_left_alone)
 }
 END_TEST
 
+/* ---- pauses, resets, ends ---- */
+
+static void pause_guest(bool paused)
+{
+        fake_guests_set_state(UUID, paused ? GUEST_PAUSED : GUEST_RUNNING, false);
+        fake_guests_emit(UUID, paused ? GUEST_EVENT_STOPPED : GUEST_EVENT_RESUMED, NULL, NULL);
+        fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, paused ? "suspended/paused" : "resumed/unpaused");
+        settle();
+        expect_reachable();
+}
+
+START_TEST(a_pause_changes_nothing)
+{
+        unsigned writes;
+
+        stage_begin();
+        start_guest();
+        RUN_UNTIL(is_offering);
+        settle();
+        pause_guest(true);
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_OFFERING);
+        pause_guest(false);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        settle();
+        writes = pf->writes + software_switch->writes;
+        pause_guest(true);
+        ck_assert(is_on_vf());
+        pause_guest(false);
+        ck_assert(is_on_vf());
+        ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
+        stage_end();
+}
+END_TEST
+
+static bool waits_for_the_pause_to_end(void)
+{
+        return is_synthetic() && nic()->decision.reason == FAILOVER_REASON_GUEST_PAUSED;
+}
+
+START_TEST(a_paused_guest_is_moved_when_it_runs_again)
+{
+        stage_begin();
+        fake_guests_start(DOMAIN_XML(""), GUEST_PAUSED);
+        RUN_UNTIL(waits_for_the_pause_to_end);
+        settle();
+        expect_reachable();
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        pause_guest(false);
+        RUN_UNTIL(is_offering);
+        stage_end();
+}
+END_TEST
+
+/* Where it is when it happens. */
+static bool (*const places[])(void) = { is_synthetic, is_offering, is_on_vf, is_withdrawing, is_withdrawn };
+
+#define PLACES (int) (sizeof(places) / sizeof(places[0]))
+
+static void bring_to(int place)
+{
+        stage_begin();
+        if (place == 0) {
+                fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        } else if (place == 1) {
+                start_guest();
+        } else {
+                start_guest_on_vf();
+                if (place > 2)
+                        ask(false);
+        }
+        if (place == 4) {
+                RUN_UNTIL(is_withdrawing);
+                drive_guest(false);
+        }
+        run_until(places[place], "the place");
+        settle();
+        expect_reachable();
+}
+
+/* As libvirt tells of each end; QEMU is gone by then, and with it the vectors. */
+static const char *const ends[] = { "stopped/shutdown", "stopped/destroyed", "stopped/crashed", "stopped/failed" };
+
+#define ENDS (int) (sizeof(ends) / sizeof(ends[0]))
+
+START_TEST(nothing_is_left_of_a_guest_that_has_ended)
+{
+        bring_to(_i % PLACES);
+        drive_guest(false);
+        fake_guests_end(UUID, ends[_i / PLACES]);
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+/* libvirt reads the guest's end out of QEMU's closed monitor; a word of a panic, or that it is about to power off, comes
+ * before it. */
+START_TEST(words_before_the_end_change_nothing)
+{
+        static const char *const words[] = { "shutdown/guest", "crashed/panicked", "pmsuspended/memory" };
+
+        bring_to(2);
+        fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, words[_i]);
+        settle();
+        ck_assert(is_on_vf());
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
+static bool gets_a_vf_again(void)
+{
+        return is_on_vf() && nic()->facts.standby == FAILOVER_YES;
+}
+
+/* virsh reset, reboot from inside, a watchdog: all are RESET to QEMU. The driver is gone and comes back. */
+START_TEST(a_reset_anywhere_ends_on_the_vf)
+{
+        bring_to(_i);
+        fake_guests_emit(UUID, GUEST_EVENT_RESET, NULL, NULL);
+        drive_guest(false);
+        settle();
+        expect_reachable();
+        if (_i > 2) {
+                /* It was asked before, and QEMU removes with the reset what is to go. */
+                (void) fake_guests_unplug(UUID, "ua-vf-net0");
+                RUN_UNTIL(is_synthetic);
+                settle();
+                expect_reachable();
+                ask(true);
+        }
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        RUN_UNTIL(is_offering);
+        settle();
+        expect_reachable();
+        drive_guest(true);
+        RUN_UNTIL(gets_a_vf_again);
+        settle();
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_guest_that_is_started_again_at_once_is_a_new_one)
+{
+        bring_to(2);
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        /* The VF of the old one is not given back first: both paths serve while the new one boots. */
+        RUN_UNTIL(is_offering);
+        settle();
+        expect_reachable();
+        ck_assert_int_eq(nic()->facts.standby, FAILOVER_NO);
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
+/* ---- what operators change while it runs ---- */
+
+#define NIC_XML(alias, mac, tap, more)                                                                                 \
+        "<interface type='bridge'><mac address='" mac "'/><source bridge='br0'/><target dev='" tap "'/>"               \
+        "<model type='virtio'/><teaming type='persistent'/>" more "<alias name='" alias "'/></interface>"
+#define GUEST_XML(nics)                                                                                                \
+        "<domain type='kvm' id='1'><name>g1</name><uuid>" UUID "</uuid>"                                               \
+        "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"                                                      \
+        "<controller type='pci' index='1' model='pcie-root-port'/>"                                                    \
+        "<controller type='pci' index='2' model='pcie-root-port'/>" nics "</devices></domain>"
+
+static bool is_down(void)
+{
+        return is_synthetic() && nic()->decision.reason == FAILOVER_REASON_LINK_DOWN;
+}
+
+/* virsh domif-setlink: with the link down no path leads to the guest's VF. */
+START_TEST(a_link_that_is_set_down_takes_the_vf_away)
+{
+        bring_to(2);
+        fake_guests_edit(GUEST_XML(NIC_XML("ua-net0", MAC, "tap0", "<link state='down'/>")));
+        RUN_UNTIL(is_withdrawing);
+        let_go();
+        RUN_UNTIL(is_down);
+        ck_assert(vswitch_mac_is_zero(&pf->vfs[0].attributes.mac));
+        fake_guests_edit(GUEST_XML(NIC_XML("ua-net0", MAC, "tap0", "<link state='up'/>")));
+        RUN_UNTIL(is_offering);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
+#define MAC1 "52:54:00:12:34:99"
+
+static const struct manager_nic *second(void)
+{
+        return nics_find(manager, UUID, "ua-net1");
+}
+
+static bool second_is_offering(void)
+{
+        return second() && second()->decision.situation == FAILOVER_SITUATION_OFFERING &&
+               second()->facts.attached == FAILOVER_YES;
+}
+
+static bool second_is_on_vf(void)
+{
+        return second() && second()->decision.situation == FAILOVER_SITUATION_ON_VF;
+}
+
+static bool second_withdraws(void)
+{
+        return second() && second()->decision.situation == FAILOVER_SITUATION_WITHDRAWING;
+}
+
+static bool second_is_gone(void)
+{
+        return !second();
+}
+
+static void drive_second(bool up)
+{
+        const struct guest_vf *vf = fake_guests_find_vf(UUID, "ua-vf-net1");
+
+        ck_assert_ptr_nonnull(vf);
+        modelled_vf_find(vf->address)->vectors = up ? 3 : 0;
+}
+
+START_TEST(a_nic_that_is_plugged_in_gets_a_vf_and_unplugged_leaves_none)
+{
+        struct vswitch_mac mac1 = netns_mac(MAC1);
+
+        stage_begin();
+        netns_add_veth("tap1", "guest1", "br0");
+        fake_guests_start(GUEST_XML(NIC_XML("ua-net0", MAC, "tap0", "")), GUEST_RUNNING);
+        settle();
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        RUN_UNTIL(is_offering);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        /* virsh attach-interface; the guest negotiates before libvirt shows the NIC. */
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net1", NULL);
+        fake_guests_edit(GUEST_XML(NIC_XML("ua-net0", MAC, "tap0", "") NIC_XML("ua-net1", MAC1, "tap1", "")));
+        RUN_UNTIL(second_is_offering);
+        drive_second(true);
+        RUN_UNTIL(second_is_on_vf);
+        ck_assert(strcmp(second()->claim->vf_address, nic()->claim->vf_address) != 0);
+        /* virsh detach-interface: the VF that belongs to it goes too. */
+        fake_guests_edit(GUEST_XML(NIC_XML("ua-net0", MAC, "tap0", "")));
+        RUN_UNTIL(second_withdraws);
+        drive_second(false);
+        settle();
+        ck_assert(fake_guests_unplug(UUID, "ua-vf-net1"));
+        RUN_UNTIL(second_is_gone);
+        ck_assert(!modelled_pf_has_filter(pf, &mac1));
+        ck_assert_uint_eq(software_switch->pin_count, 1);
+        ck_assert(is_on_vf());
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
+static bool has_another_mac(void)
+{
+        return is_synthetic() &&
+               vswitch_mac_equal(&nic()->mac, &(struct vswitch_mac){ { 0x52, 0x54, 0, 0x12, 0x34, 0x99 } }) &&
+               modelled_pf_has_filter(pf, &nic()->mac);
+}
+
+/* Unplugged, and plugged in again with another MAC, faster than anybody looked. */
+START_TEST(a_nic_with_another_mac_is_another_nic)
+{
+        bring_to(0);
+        fake_guests_edit(GUEST_XML(NIC_XML("ua-net0", MAC1, "tap0", "")));
+        RUN_UNTIL(has_another_mac);
+        settle();
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        ck_assert_uint_eq(software_switch->pin_count, 1);
+        stage_end();
+}
+END_TEST
+
+/* libvirt renames and undefines what it likes while a guest runs, or not: that is about the next start. */
+START_TEST(a_definition_is_not_the_guest)
+{
+        static const char *const words[] = { "undefined/removed", "defined/added", "defined/updated",
+                                             "undefined/renamed", "defined/renamed" };
+        unsigned writes;
+
+        bring_to(2);
+        writes = pf->writes + software_switch->writes;
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+                fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, words[i]);
+                settle();
+        }
+        ck_assert(is_on_vf());
+        ck_assert_uint_eq(pf->writes + software_switch->writes, writes);
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/shutdown");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        /* Words about a guest that is off make none of it. */
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+                fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, words[i]);
+        settle();
+        ck_assert(is_gone());
+        stage_end();
+}
+END_TEST
+
+static bool has_its_new_name(void)
+{
+        return is_offering() && strcmp(nic()->label, "renamed/ua-net0") == 0;
+}
+
+START_TEST(a_renamed_guest_is_called_so)
+{
+        bring_to(2);
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/shutdown");
+        fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, "defined/renamed");
+        fake_guests_start("<domain type='kvm' id='2'><name>renamed</name><uuid>" UUID "</uuid>"
+                          "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"
+                          "<controller type='pci' index='1' model='pcie-root-port'/>" NIC_XML("ua-net0", MAC, "tap0",
+                                                                                              "") "</devices></domain>",
+                          GUEST_RUNNING);
+        RUN_UNTIL(has_its_new_name);
+        settle();
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
 /* ---- saved and restored ---- */
 
 struct hook_answer {
@@ -437,6 +775,17 @@ int main(void)
         ADD_LOOP(a_release_gives_the_owners_vf_back_and_an_acquire_takes_its_name, OWNERS_VFS);
         ADD_LOOP(an_adopted_vf_survives_the_daemon, OWNERS_VFS);
         ADD(a_vf_of_another_card_is_left_alone);
+        ADD(a_pause_changes_nothing);
+        ADD(a_paused_guest_is_moved_when_it_runs_again);
+        ADD_LOOP(nothing_is_left_of_a_guest_that_has_ended, ENDS * PLACES);
+        ADD_LOOP(words_before_the_end_change_nothing, 3);
+        ADD_LOOP(a_reset_anywhere_ends_on_the_vf, PLACES);
+        ADD(a_guest_that_is_started_again_at_once_is_a_new_one);
+        ADD(a_link_that_is_set_down_takes_the_vf_away);
+        ADD(a_nic_that_is_plugged_in_gets_a_vf_and_unplugged_leaves_none);
+        ADD(a_nic_with_another_mac_is_another_nic);
+        ADD(a_definition_is_not_the_guest);
+        ADD(a_renamed_guest_is_called_so);
         ADD(a_guest_that_was_released_is_saved_and_restored_and_gets_a_vf_again);
         ADD(a_guest_that_was_saved_with_a_vf_finds_another_one);
         ADD(a_restore_is_never_refused);

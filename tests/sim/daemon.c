@@ -66,6 +66,8 @@ static void follow(struct world *world, unsigned host_number, unsigned guest, un
                 host->agents[nic].dirty = true;
                 if ((follows & FAILOVER_PRESENCE_ARRIVED) && host->agents[nic].claimed)
                         host->agents[nic].facts.attached = FAILOVER_UNKNOWN;
+                if ((follows & FAILOVER_PRESENCE_ARRIVED) && host->domains[guest].presence.started_under_our_eyes)
+                        host->agents[nic].facts.standby = FAILOVER_NO;
                 if (follows & FAILOVER_PRESENCE_ANNOUNCE)
                         host->agents[nic].facts.announce_wanted = true;
         }
@@ -483,7 +485,8 @@ static unsigned apply_standby(struct world *world, unsigned host_number, const s
 
         if (host->agents[message->nic].known)
                 host->agents[message->nic].facts.standby = FAILOVER_YES;
-        if (!host->agents[message->nic].known || !host->agents[message->nic].in_guest)
+        if (!host->agents[message->nic].known || !host->agents[message->nic].in_guest ||
+            domain->presence.state == FAILOVER_GUEST_ABSENT || domain->presence.state == FAILOVER_GUEST_EXPECTED)
                 domain->presence.started_under_our_eyes = false;
         return failover_presence_on_standby(&domain->presence) | FAILOVER_PRESENCE_LOOK;
 }
