@@ -116,6 +116,11 @@ unsigned failover_presence_on_lifecycle(struct failover_presence *presence, cons
                 presence->started_under_our_eyes =
                         strcmp(detail, "started/booted") == 0 || strcmp(detail, "started/migrated") == 0;
         }
+        /* libvirt's last word of a migration that came here, should QEMU's have been lost. */
+        if (strcmp(detail, "resumed/migrated") == 0 && failover_presence_is_fetching(presence)) {
+                set_status(presence, "");
+                return FAILOVER_PRESENCE_LOOK;
+        }
         for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
                 if (strncmp(detail, states[i].detail, strlen(states[i].detail)) == 0)
                         return failover_presence_set(presence, states[i].state);
@@ -146,6 +151,12 @@ unsigned failover_presence_on_unplug_asked(struct failover_presence *presence)
 bool failover_presence_is_stuck(const struct failover_presence *presence)
 {
         return presence->stopped && presence->outgoing && strcmp(presence->migration_status, "wait-unplug") == 0;
+}
+
+bool failover_presence_is_fetching(const struct failover_presence *presence)
+{
+        return (presence->state == FAILOVER_GUEST_RUNNING || presence->state == FAILOVER_GUEST_PAUSED) &&
+               !presence->outgoing && strncmp(presence->migration_status, "postcopy", strlen("postcopy")) == 0;
 }
 
 unsigned failover_presence_on_standby(struct failover_presence *presence)
@@ -204,6 +215,8 @@ unsigned failover_presence_on_disconnect(struct failover_presence *presence)
                 return 0;
         presence->state = FAILOVER_GUEST_UNKNOWN;
         presence->started_under_our_eyes = false;
+        if (!presence->outgoing)
+                set_status(presence, "");
         return FAILOVER_PRESENCE_LOOK;
 }
 

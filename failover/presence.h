@@ -56,3 +56,7 @@ unsigned failover_presence_on_expected(struct failover_presence *presence);
  * is when libvirt stops a guest before QEMU begins: virsh save, managedsave, a dump or a snapshot with memory, a migration
  * that is not live. */
 bool failover_presence_is_stuck(const struct failover_presence *presence);
+
+/* It runs here, and part of its memory is on another host yet (post-copy): libvirt attaches nothing before the migration
+ * is completed, and a VF would have QEMU wait for all of the memory. */
+bool failover_presence_is_fetching(const struct failover_presence *presence);

@@ -340,6 +340,8 @@ static enum failover_reason collect_obstacle(struct manager_nic *nic, bool mac_i
                 return FAILOVER_REASON_SEVERAL_MACS;
         if (nic->verdict == SCARCITY_YIELD)
                 return FAILOVER_REASON_PREEMPTED;
+        if (!nic->claim && failover_presence_is_fetching(&nic->domain->presence))
+                return FAILOVER_REASON_GUEST_ARRIVING;
         if (!nic->claim && manager_now(nic->manager) < nic->memory_short_until)
                 return FAILOVER_REASON_MEMORY_OVERCOMMITTED;
         return FAILOVER_REASON_NONE;

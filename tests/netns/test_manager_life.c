@@ -762,6 +762,161 @@ START_TEST(a_dump_of_a_running_guest_is_no_farewell)
 }
 END_TEST
 
+/* ---- migrations of other kinds ---- */
+
+static void qemu_says(const char *status)
+{
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, status);
+        settle();
+}
+
+START_TEST(post_copy_takes_the_guest_away_when_it_stops)
+{
+        bring_to(2);
+        fake_guests_set_state(UUID, GUEST_RUNNING, true);
+        qemu_says("setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        RUN_UNTIL(is_withdrawing);
+        drive_guest(false);
+        RUN_UNTIL(is_withdrawn);
+        qemu_says("active");
+        qemu_says("postcopy-active");
+        expect_reachable();
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        settle();
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_HANDED_OVER);
+        ck_assert_uint_eq(software_switch->pin_count, 0);
+        ck_assert(!modelled_pf_has_filter(pf, &mac));
+        ck_assert(vswitch_mac_is_zero(&pf->vfs[0].attributes.mac));
+        /* Its memory is fetched from here for a long time yet; nothing of that brings it back. */
+        fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, "suspended/postcopy");
+        fake_guests_set_state(UUID, GUEST_HANDED_OVER, true);
+        qemu_says("completed");
+        ck_assert_uint_eq(software_switch->pin_count, 0);
+        fake_guests_end(UUID, "stopped/migrated");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
+static bool waits_for_its_memory(void)
+{
+        return is_synthetic() && nic()->decision.reason == FAILOVER_REASON_GUEST_ARRIVING;
+}
+
+START_TEST(post_copy_is_over_before_there_is_another_vf)
+{
+        stage_begin();
+        fake_guests_start(DOMAIN_XML(""), GUEST_INCOMING);
+        qemu_says("active");
+        qemu_says("postcopy-active");
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        RUN_UNTIL(waits_for_its_memory);
+        settle();
+        expect_reachable();
+        ck_assert_uint_eq(fake_guests_count(FAKE_ATTACH), 0);
+        /* QEMU says so, or libvirt does. */
+        if (_i == 0)
+                qemu_says("completed");
+        else
+                fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, "resumed/migrated");
+        RUN_UNTIL(is_offering);
+        stage_end();
+}
+END_TEST
+
+START_TEST(post_copy_brings_the_guest_when_it_stops_there)
+{
+        struct hook_answer answer;
+
+        stage_begin();
+        ask_hook("migrate", DOMAIN_XML(VF_OF_ANOTHER_HOST), &answer);
+        fake_guests_start(answer.xml, GUEST_INCOMING);
+        qemu_says("active");
+        ck_assert_uint_eq(software_switch->pin_count, 0);
+        qemu_says("postcopy-active");
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_ARRIVING);
+        ck_assert_uint_eq(software_switch->announcements, 1);
+        expect_reachable();
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, "resumed/postcopy");
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        qemu_says("completed");
+        fake_guests_emit(UUID, GUEST_EVENT_LIFECYCLE, NULL, "resumed/migrated");
+        settle();
+        ck_assert(is_on_vf());
+        expect_reachable();
+        ck_assert_uint_eq(software_switch->announcements, 1);
+        stage_end();
+}
+END_TEST
+
+#define UUID2 "11111111-2222-3333-4444-777777777777"
+#define SECOND_GUEST(vf)                                                                                               \
+        "<domain type='kvm' id='7'><name>g2</name><uuid>" UUID2 "</uuid>"                                              \
+        "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"                                                      \
+        "<controller type='pci' index='1' model='pcie-root-port'/>" NIC_XML("ua-net0", MAC1, "tap1", "") vf            \
+                "</devices></domain>"
+
+static const struct manager_nic *guest2(void)
+{
+        return nics_find(manager, UUID2, "ua-net0");
+}
+
+static bool both_are_leased(void)
+{
+        return nic() && nic()->claim && guest2() && guest2()->claim;
+}
+
+/* The hooks of two guests wait at the same time, and one leaves while they come. */
+START_TEST(several_migrations_at_once_do_not_disturb_each_other)
+{
+        struct hook_answer first = { 0 }, other = { 0 };
+
+        stage_begin();
+        netns_add_veth("tap1", "guest1", "br0");
+        fake_guests_hold(FAKE_RUN, true);
+        provider_table.hook(manager, "g1", "migrate", "begin", "-", DOMAIN_XML(VF_OF_ANOTHER_HOST), on_hook_answer,
+                            &first);
+        provider_table.hook(manager, "g2", "migrate", "begin", "-", SECOND_GUEST(VF_OF_ANOTHER_HOST), on_hook_answer,
+                            &other);
+        RUN_UNTIL(both_are_leased);
+        ck_assert(!first.given && !other.given);
+        ck_assert_str_ne(nic()->claim->vf_address, guest2()->claim->vf_address);
+        fake_guests_hold(FAKE_RUN, false);
+        settle();
+        ck_assert(first.given && other.given);
+        ck_assert_ptr_nonnull(strstr(first.xml, "slot=\"0x10\" function=\"0x0\"/></source>"));
+        ck_assert_ptr_nonnull(strstr(other.xml, "slot=\"0x10\" function=\"0x2\"/></source>"));
+
+        /* The second fails, the first arrives. */
+        fake_guests_start(first.xml, GUEST_INCOMING);
+        fake_guests_start(other.xml, GUEST_INCOMING);
+        settle();
+        fake_guests_end(UUID2, "stopped/failed");
+        qemu_says("completed");
+        fake_guests_emit(UUID, GUEST_EVENT_STANDBY_NEGOTIATED, "ua-net0", NULL);
+        fake_guests_set_state(UUID, GUEST_RUNNING, false);
+        fake_guests_emit(UUID, GUEST_EVENT_RESUMED, NULL, NULL);
+        RUN_UNTIL(is_offering);
+        drive_guest(true);
+        RUN_UNTIL(is_on_vf);
+        settle();
+        expect_reachable();
+        ck_assert_ptr_null(guest2());
+        ck_assert(vswitch_mac_is_zero(&pf->vfs[1].attributes.mac));
+        stage_end();
+}
+END_TEST
+
 #define ADD(test)           netns_test_add(suite, #test, test)
 #define ADD_LOOP(test, end) netns_test_add_loop(suite, #test, test, 0, end)
 
@@ -792,5 +947,9 @@ int main(void)
         ADD(a_restore_that_fails_leaves_nothing);
         ADD(a_save_that_is_aborted_ends_on_the_vf);
         ADD(a_dump_of_a_running_guest_is_no_farewell);
+        ADD(post_copy_takes_the_guest_away_when_it_stops);
+        ADD_LOOP(post_copy_is_over_before_there_is_another_vf, 2);
+        ADD(post_copy_brings_the_guest_when_it_stops_there);
+        ADD(several_migrations_at_once_do_not_disturb_each_other);
         return netns_test_run(suite);
 }
