@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import bad_input, crashes, failures, idle, migrations, moves, scarcity, troubles
+from . import bad_input, crashes, failures, idle, life, migrations, moves, scarcity, troubles
 
 
 # Kinds of labs, and what `lab up` needs to be told for each.  Scenarios run in this order.
@@ -47,6 +47,15 @@ ALL = [
     Scenario("numvfs-zero", troubles.numvfs_zero, main=True),
     Scenario("libvirtd-restarted", troubles.libvirtd_restarted, main=True),
     Scenario("five-migrations", troubles.five_migrations, main=True),
+    Scenario("save-restore", life.save_restore, main=True),
+    Scenario("managed-save", life.managed_save),
+    Scenario("save-on-vf", life.save_on_vf),
+    Scenario("link-down", life.link_down, main=True),
+    Scenario("owners-vf-of-libvirt", life.owners_vf_of_libvirt, main=True),
+    Scenario("owners-vf-plain", life.owners_vf_plain),
+    Scenario("migrate-p2p", life.migrate_p2p),
+    Scenario("migrate-post-copy", life.migrate_post_copy),
+    Scenario("migrate-crosswise", life.migrate_crosswise),
     Scenario("idle", idle.idle),
     Scenario("bad-input", bad_input.bad_input, main=True),
     Scenario("migrate-no-sriov", migrations.no_sriov, main=True, lab=NO_SRIOV),
