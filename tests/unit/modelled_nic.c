@@ -6,11 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-static struct modelled_pf pfs[MODELLED_MODELS_MAX];
-static size_t pf_count;
-static struct modelled_switch switches[MODELLED_MODELS_MAX];
-static size_t switch_count;
+struct models {
+        struct modelled_pf pfs[MODELLED_MODELS_MAX];
+        size_t pf_count;
+        struct modelled_switch switches[MODELLED_MODELS_MAX];
+        size_t switch_count;
+};
+
+static struct models own;
+static struct models *models = &own;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void unlockp(pthread_mutex_t **locked)
@@ -35,16 +41,20 @@ void modelled_nic_reset(void)
 {
         LOCKED();
 
-        memset(pfs, 0, sizeof(pfs));
-        memset(switches, 0, sizeof(switches));
-        pf_count = 0;
-        switch_count = 0;
+        memset(models, 0, sizeof(*models));
+}
+
+void modelled_nic_share(void)
+{
+        models = mmap(NULL, sizeof(*models), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (models == MAP_FAILED)
+                abort();
 }
 
 /* As they are when they have just appeared. */
 static void make_vfs(struct modelled_pf *model, size_t count)
 {
-        size_t number = (size_t) (model - pfs) + 1;
+        size_t number = (size_t) (model - models->pfs) + 1;
 
         memset(model->vfs, 0, sizeof(model->vfs));
         model->vf_count = count;
@@ -70,13 +80,13 @@ static void make_vfs(struct modelled_pf *model, size_t count)
 struct modelled_pf *modelled_pf_add(const char *name, int ifindex, size_t vf_count)
 {
         LOCKED();
-        struct modelled_pf *model = &pfs[pf_count++];
+        struct modelled_pf *model = &models->pfs[models->pf_count++];
 
         model->pf.driver = &modelled_pf_driver;
         model->pf.ifindex = ifindex;
         model->pf.total_vfs = (unsigned) vf_count;
         snprintf(model->pf.name, sizeof(model->pf.name), "%s", name);
-        snprintf(model->pf.address, sizeof(model->pf.address), "0000:%02zx:00.0", pf_count);
+        snprintf(model->pf.address, sizeof(model->pf.address), "0000:%02zx:00.0", models->pf_count);
         snprintf(model->pf.kernel_driver, sizeof(model->pf.kernel_driver), "igb");
         model->pf.vendor = 0x8086;
         model->pf.device = 0x10c9;
@@ -89,7 +99,7 @@ struct modelled_pf *modelled_pf_add(const char *name, int ifindex, size_t vf_cou
 struct modelled_switch *modelled_switch_add(const char *name, int ifindex)
 {
         LOCKED();
-        struct modelled_switch *model = &switches[switch_count++];
+        struct modelled_switch *model = &models->switches[models->switch_count++];
 
         model->software_switch.driver = &modelled_switch_driver;
         model->ifindex = ifindex;
@@ -136,10 +146,10 @@ struct modelled_port *modelled_port_find(struct modelled_switch *software_switch
 
 struct modelled_vf *modelled_vf_find(const char *vf_address)
 {
-        for (size_t i = 0; i < pf_count; i++)
-                for (size_t j = 0; j < pfs[i].vf_count; j++)
-                        if (strcmp(pfs[i].vfs[j].identity.address, vf_address) == 0)
-                                return &pfs[i].vfs[j];
+        for (size_t i = 0; i < models->pf_count; i++)
+                for (size_t j = 0; j < models->pfs[i].vf_count; j++)
+                        if (strcmp(models->pfs[i].vfs[j].identity.address, vf_address) == 0)
+                                return &models->pfs[i].vfs[j];
         return NULL;
 }
 
@@ -165,9 +175,9 @@ static int model_pf_open(struct vswitch_netlink *netlink, const char *name, stru
 {
         LOCKED();
 
-        for (size_t i = 0; i < pf_count; i++)
-                if (strcmp(pfs[i].pf.name, name) == 0) {
-                        *ret = &pfs[i].pf;
+        for (size_t i = 0; i < models->pf_count; i++)
+                if (strcmp(models->pfs[i].pf.name, name) == 0) {
+                        *ret = &models->pfs[i].pf;
                         return 0;
                 }
         return vswitch_error_set(error, -ENODEV, "there is no network device %s", name);
@@ -488,9 +498,9 @@ static int model_switch_open(struct vswitch_netlink *netlink, const char *name, 
 {
         LOCKED();
 
-        for (size_t i = 0; i < switch_count; i++)
-                if (strcmp(switches[i].name, name) == 0) {
-                        *ret = &switches[i].software_switch;
+        for (size_t i = 0; i < models->switch_count; i++)
+                if (strcmp(models->switches[i].name, name) == 0) {
+                        *ret = &models->switches[i].software_switch;
                         return 0;
                 }
         return vswitch_error_set(error, -ENODEV, "there is no bridge %s", name);

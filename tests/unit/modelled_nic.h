@@ -119,6 +119,8 @@ extern const struct pf_driver modelled_pf_driver;
 extern const struct softswitch_driver modelled_switch_driver;
 
 void modelled_nic_reset(void);
+/* What is made from now on is the same for this process and its children. One of them at a time may change it. */
+void modelled_nic_share(void);
 
 /* A PF "name" with `vf_count` VFs that are bound to "igbvf" and have a zero MAC. Its VFs are 0000:01:10.0,
  * 0000:01:10.2, ... on the first PF, 0000:02:10.0, ... on the second. */
