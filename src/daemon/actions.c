@@ -121,6 +121,12 @@ static void fail(struct manager_nic *nic, enum failover_reason reason, const cha
 
 /* ---- claim ---- */
 
+static void claim_failed(struct manager_nic *nic, const struct vswitch_error *error, int result)
+{
+        actions_give_up(nic, FAILOVER_REASON_CLAIM_FAILED);
+        snprintf(nic->failure_words, sizeof(nic->failure_words), "%s", vswitch_error_text(error, result));
+}
+
 int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error *error)
 {
         struct manager *manager = nic->manager;
@@ -148,12 +154,16 @@ int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error 
         claim->leased = leased;
         claim->lease_until = leased ? manager_now(manager) + manager->options.config->lease_timeout_usec : 0;
         claim->before = before;
-        r = claim_store_write(manager->claims, claim, error);
+        /* Both files, or there is no move: from here on there are entries to be found again. */
+        r = nic->recorded ? 0 : nics_record(nic, error);
+        if (r == 0)
+                r = claim_store_write(manager->claims, claim, error);
         if (r < 0) {
                 free(claim);
                 return r;
         }
         nic->claim = claim;
+        nic->claim_unwritten = false;
         nic->facts.attached = FAILOVER_NO;
         nic->tables_stale = true;
         log_info(nic->label, "%s VF %s (%s vf %u)", leased ? "leased" : "claimed", claim->vf_address, claim->pf,
@@ -224,17 +234,20 @@ static void prepared(struct manager_nic *nic, const struct call *call, int resul
 static int prepare(struct manager_nic *nic, struct vswitch_error *error)
 {
         struct pf *pf = pf_of_claim(nic, error);
-        bool touched = nic->claim->touched;
         struct call *call;
         int r;
 
         if (!pf)
                 return -ENODEV;
-        nic->claim->touched = true;
-        r = claim_store_write(nic->manager->claims, nic->claim, error);
-        if (r < 0) {
-                nic->claim->touched = touched;
-                return r;
+        if (!nic->claim->touched) {
+                nic->claim->touched = true;
+                r = claim_store_write(nic->manager->claims, nic->claim, error);
+                if (r < 0) {
+                        nic->claim->touched = false;
+                        claim_failed(nic, error, r);
+                        return r;
+                }
+                nic->claim_unwritten = false;
         }
         if (nic->facts.attached == FAILOVER_YES)
                 return program(nic, error);
@@ -257,7 +270,7 @@ static void restored(struct manager_nic *nic, const struct call *call, int resul
                 return;
         }
         nic->claim->touched = false;
-        result = claim_store_write(nic->manager->claims, nic->claim, &error);
+        result = records_write_claim(nic, &error);
         if (result < 0)
                 log_warning(nic->label, "%s", vswitch_error_text(&error, result));
 }
@@ -582,7 +595,7 @@ int actions_execute(struct manager_nic *nic, enum failover_action action, struct
                 int r = actions_claim_vf(nic, false, error);
 
                 if (r < 0 && r != -ENODEV)
-                        actions_give_up(nic, FAILOVER_REASON_CLAIM_FAILED);
+                        claim_failed(nic, error, r);
                 return r;
         }
         case FAILOVER_PREPARE_VF:
@@ -598,14 +611,9 @@ int actions_execute(struct manager_nic *nic, enum failover_action action, struct
         default:
                 break;
         }
-        if (adds_to_a_shared_table(action) && !nic->recorded) {
-                struct vswitch_error record_error = { 0 };
-                int r = nics_record(nic, &record_error);
-
-                /* A full /run stops new moves, but a guest is not left deaf for it. */
-                if (r < 0)
-                        log_warning(nic->label, "%s", vswitch_error_text(&record_error, r));
-        }
+        /* A full /run stops new moves, but a guest is not left deaf for it: records_keep() says so and tries again. */
+        if (adds_to_a_shared_table(action) && !nic->recorded && nic->records_retry_at == 0)
+                (void) nics_record(nic, NULL);
         return execute_table(nic, action, error);
 }
 

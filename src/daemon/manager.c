@@ -129,7 +129,7 @@ static void settle(struct manager_nic *nic)
 
                 nic->claim->leased = false;
                 nic->claim->lease_until = 0;
-                if (claim_store_write(nic->manager->claims, nic->claim, &error) < 0)
+                if (records_write_claim(nic, &error) < 0)
                         log_warning(nic->label, "%s", error.text);
         }
 }
@@ -205,6 +205,7 @@ static void reconcile_nic(struct manager_nic *nic)
                         failover_progress_pause(&nic->progress, manager_now(nic->manager));
                         break;
                 }
+        records_keep(nic);
         if (nic->manager->control &&
             (!same_view(&before, &nic->decision) || claim != nic->claim || request != nic->request))
                 control_nic_changed(nic->manager->control, nic->domain->uuid, nic->alias);
@@ -239,6 +240,8 @@ static void arm_timers(struct manager *manager)
                         deadline = earliest(deadline, nic->progress.retry_at);
                 if (nic->tap_retry_at)
                         deadline = earliest(deadline, nic->tap_retry_at);
+                if (nic->records_retry_at)
+                        deadline = earliest(deadline, nic->records_retry_at);
                 if (nic->memory_short_until > now)
                         deadline = earliest(deadline, nic->memory_short_until);
                 if (nic->decision.watch_vectors || nic->decision.watch_tap)
@@ -261,6 +264,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         TAILQ_FOREACH (nic, &manager->nics, entry)
                 if (nic->decision.deadline <= now || (nic->progress.retry_at && nic->progress.retry_at <= now) ||
                     (nic->tap_retry_at && nic->tap_retry_at <= now) ||
+                    (nic->records_retry_at && nic->records_retry_at <= now) ||
                     (nic->memory_short_until && nic->memory_short_until <= now))
                         nic->dirty = true;
         manager_schedule(manager);

@@ -110,13 +110,15 @@ struct manager_nic {
         struct failover_decision decision; /* the last one */
         struct failover_policy policy;
 
-        struct claim *claim;      /* NULL: none */
-        bool recorded;            /* its NIC record is on disk */
-        const char *request;      /* "acquire" or "release": asked for, neither reached nor given up; or "" */
-        bool held_until_acquire;  /* by an operator */
-        uint64_t hold_connection; /* a hold that ends with this control connection; 0: none */
-        char hold_by[64];         /* who asked for it, for people; "" when that was an earlier daemon's caller */
-        uint32_t mtu;             /* of the NIC in the guest; 0: not said */
+        struct claim *claim;       /* NULL: none */
+        bool recorded;             /* its NIC record is on disk */
+        bool claim_unwritten;      /* its claim has changed, and that is not on disk */
+        uint64_t records_retry_at; /* one of the two is tried again then; 0: neither has failed */
+        const char *request;       /* "acquire" or "release": asked for, neither reached nor given up; or "" */
+        bool held_until_acquire;   /* by an operator */
+        uint64_t hold_connection;  /* a hold that ends with this control connection; 0: none */
+        char hold_by[64];          /* who asked for it, for people; "" when that was an earlier daemon's caller */
+        uint32_t mtu;              /* of the NIC in the guest; 0: not said */
         struct port_policy port_policy;
         enum failover_reason policy_obstacle; /* what of its policy keeps it from a VF, see policies.c */
         uint16_t bridge_vlan;                 /* the VLAN of its pin in the bridge's FDB; 0: not filtering */
@@ -291,6 +293,12 @@ void nics_free_all(struct manager *manager);
 int nics_record(struct manager_nic *nic, struct vswitch_error *error);
 /* The alias that the VF of NIC `alias` has in the guest. */
 void nics_vf_alias(const char *nic_alias, char ret[static GUEST_ALIAS_SIZE]);
+
+/* records.c: what of a NIC is on disk, kept as it should be */
+/* Writes its claim as it is now; what fails is tried again by records_keep(). */
+int records_write_claim(struct manager_nic *nic, struct vswitch_error *error);
+/* Part of the reconcile step: writes what is missing of its claim and record, when there is anything to remember. */
+void records_keep(struct manager_nic *nic);
 
 /* policies.c: what a NIC may do, the same on both paths */
 /* Takes over what the guest's XML says (and the configuration's defaults). */

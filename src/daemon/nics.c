@@ -185,7 +185,7 @@ static void adopt_vf_of(struct manager_nic *nic, struct pf *pf, const struct gue
                 if (!is_lost_vf(nic, vf) && !vf->managed)
                         snprintf(claim->driver_before, sizeof(claim->driver_before), "%s", vfs[i].driver);
                 nic->claim = claim;
-                if (claim_store_write(nic->manager->claims, claim, &error) < 0)
+                if (records_write_claim(nic, &error) < 0)
                         log_warning(nic->label, "%s", error.text);
                 log_notice(nic->label, "took over VF %s, %s", vf->address,
                            is_lost_vf(nic, vf) ? "which had no claim" : "which its owner gave to the guest");

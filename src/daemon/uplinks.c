@@ -58,7 +58,7 @@ void uplinks_name_claims(struct manager_switch *nic_switch)
                 log_notice(nic->label, "its VF %s is on %s, which was called %s", nic->claim->vf_address,
                            uplink->pf->name, nic->claim->pf);
                 snprintf(nic->claim->pf, sizeof(nic->claim->pf), "%s", uplink->pf->name);
-                if (claim_store_write(manager->claims, nic->claim, &error) < 0)
+                if (records_write_claim(nic, &error) < 0)
                         log_warning(nic->label, "%s", error.text);
         }
 }
