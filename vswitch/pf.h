@@ -148,7 +148,7 @@ struct pf_driver {
                                   struct vswitch_error *error);
 
         /* The number of interrupt vectors that the VF's user has enabled through vfio-pci: > 0 once the guest's
-         * driver has opened its netdev. -ENODATA when the VF is not bound to vfio-pci (the files then mean
+         * driver has opened its netdev. -ENODATA when another driver than vfio-pci has the VF (the files then mean
          * something else). One readdir. */
         int (*vectors)(struct pf *pf, const char *vf_address, unsigned *ret);
 

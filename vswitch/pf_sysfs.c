@@ -349,8 +349,9 @@ int pf_sysfs_vectors(const char *address, unsigned *ret)
         r = pf_sysfs_driver(address, driver, sizeof(driver));
         if (r < 0)
                 return r;
-        /* Under its network driver the same files count the host's own vectors. */
-        if (!pf_sysfs_driver_is_vfio(driver))
+        /* Under its network driver the same files count the host's own vectors. Under none they are what the last one
+         * has left: a VF that is being removed loses its driver's link first, and then the kernel waits for the guest. */
+        if (driver[0] != '\0' && !pf_sysfs_driver_is_vfio(driver))
                 return -ENODATA;
 
         device_path(path, address, "msi_irqs");
