@@ -234,7 +234,7 @@ static void judge_router(struct audit_court *court, const struct audit_port *por
                 return;
         for (size_t i = 0; i < picture->records_count; i++)
                 ours |= strcmp(picture->records[i].uuid, guest->uuid) == 0 &&
-                        strcmp(picture->records[i].alias, nic->alias) == 0;
+                        strcmp(picture->records[i].alias, nic->alias) == 0 && picture->records[i].made_router;
         if (!ours)
                 return;
         finding = judge_find(court, AUDIT_MULTICAST_ROUTER_LEFT, port->name,

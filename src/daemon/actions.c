@@ -280,7 +280,7 @@ static void restored(struct manager_nic *nic, const struct call *call, int resul
  * libvirt that never does it is not waited for longer than the bound. */
 static int work_await_libvirt(void *userdata, struct vswitch_error *error)
 {
-        const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+        const struct timespec pause = { .tv_nsec = 20L * 1000000 };
         struct call *call = userdata;
         uint64_t deadline = manager_now(call->manager) + LIBVIRT_BOUND;
         bool is_open, is_bound;
@@ -508,6 +508,15 @@ static void table_is(enum failover_known *fact, bool there, bool *partly)
         *partly = false;
 }
 
+/* Whose doing it is cannot be seen, so the record says it: from before it is done until it is undone. */
+static void set_made_router(struct manager_nic *nic, bool made)
+{
+        if (nic->made_router == made)
+                return;
+        nic->made_router = made;
+        nic->recorded = false;
+}
+
 static int execute_table(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error)
 {
         static const struct vswitch_mac zero_mac;
@@ -553,6 +562,8 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
                                                              action == FAILOVER_ADD_MULTICAST_ROUTER, error);
                 if (r == 0)
                         facts->multicast_router = action == FAILOVER_ADD_MULTICAST_ROUTER ? FAILOVER_YES : FAILOVER_NO;
+                if (r == 0 && action == FAILOVER_REMOVE_MULTICAST_ROUTER)
+                        set_made_router(nic, false);
                 return r;
         case FAILOVER_PIN_TO_TAP:
                 r = softswitch->driver->pin(softswitch, &nic->mac, nic->bridge_vlan, nic->tap_ifindex, error);
@@ -584,7 +595,8 @@ static int execute_table(struct manager_nic *nic, enum failover_action action, s
 static bool adds_to_a_shared_table(enum failover_action action)
 {
         return action == FAILOVER_ADD_UPLINK_FILTER || action == FAILOVER_ADD_COPY_RULE ||
-               action == FAILOVER_PIN_TO_TAP || action == FAILOVER_PIN_TO_UPLINK;
+               action == FAILOVER_ADD_MULTICAST_ROUTER || action == FAILOVER_PIN_TO_TAP ||
+               action == FAILOVER_PIN_TO_UPLINK;
 }
 
 int actions_execute(struct manager_nic *nic, enum failover_action action, struct vswitch_error *error)
@@ -611,6 +623,8 @@ int actions_execute(struct manager_nic *nic, enum failover_action action, struct
         default:
                 break;
         }
+        if (action == FAILOVER_ADD_MULTICAST_ROUTER)
+                set_made_router(nic, true);
         /* A full /run stops new moves, but a guest is not left deaf for it: records_keep() says so and tries again. */
         if (adds_to_a_shared_table(action) && !nic->recorded && nic->records_retry_at == 0)
                 (void) nics_record(nic, NULL);

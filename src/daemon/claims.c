@@ -160,11 +160,11 @@ int claim_store_write_nic(struct claim_store *store, const struct nic_record *re
 {
         char name[NAME_MAX], mac[VSWITCH_MAC_TEXT_SIZE];
         json_auto_t *json =
-                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:s}", "version", CLAIMS_VERSION, "uuid",
-                          record->uuid, "alias", record->alias, "domain", record->domain, "mac",
+                json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:s, s:b}", "version", CLAIMS_VERSION,
+                          "uuid", record->uuid, "alias", record->alias, "domain", record->domain, "mac",
                           vswitch_mac_format(&record->mac, mac), "switch", record->switch_name, "tap", record->tap,
                           "held", record->held, "bridge_vlan", record->bridge_vlan, "port_vlan", record->port_vlan,
-                          "vf-alias", record->vf_alias);
+                          "vf-alias", record->vf_alias, "made-router", record->made_router);
 
         if (!json || nic_file_name(record->uuid, record->alias, name, sizeof(name)) < 0)
                 return vswitch_error_set(error, -EINVAL, "the NIC %s/%s has a name that cannot be recorded",
@@ -184,12 +184,13 @@ int claim_store_remove_nic(struct claim_store *store, const char *uuid, const ch
 static int nic_from_json(json_t *json, struct nic_record *ret)
 {
         const char *uuid, *alias, *domain, *mac, *switch_name, *tap, *vf_alias = "";
-        int version, held, bridge_vlan = 0, port_vlan = 0;
+        int version, held, bridge_vlan = 0, port_vlan = 0, made_router = 1;
         struct nic_record record = { 0 };
 
-        if (json_unpack(json, "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s?i, s?i, s?s}", "version", &version, "uuid",
-                        &uuid, "alias", &alias, "domain", &domain, "mac", &mac, "switch", &switch_name, "tap", &tap,
-                        "held", &held, "bridge_vlan", &bridge_vlan, "port_vlan", &port_vlan, "vf-alias", &vf_alias) < 0)
+        if (json_unpack(json, "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s?i, s?i, s?s, s?b}", "version", &version,
+                        "uuid", &uuid, "alias", &alias, "domain", &domain, "mac", &mac, "switch", &switch_name, "tap",
+                        &tap, "held", &held, "bridge_vlan", &bridge_vlan, "port_vlan", &port_vlan, "vf-alias",
+                        &vf_alias, "made-router", &made_router) < 0)
                 return -EINVAL;
         if (version != CLAIMS_VERSION)
                 return -EPROTONOSUPPORT;
@@ -202,6 +203,7 @@ static int nic_from_json(json_t *json, struct nic_record *ret)
             bridge_vlan > 4095 || port_vlan < 0 || port_vlan > 4095)
                 return -EINVAL;
         record.held = held;
+        record.made_router = made_router;
         record.bridge_vlan = (uint16_t) bridge_vlan;
         record.port_vlan = (uint16_t) port_vlan;
         *ret = record;

@@ -40,6 +40,7 @@ struct nic_record {
         bool held;
         uint16_t bridge_vlan, port_vlan; /* of its pin and its copy rule, as in struct manager_nic */
         char vf_alias[GUEST_ALIAS_SIZE]; /* as in struct manager_nic; "": not said */
+        bool made_router;                /* ... */
 };
 
 struct claim_store; /* one directory */

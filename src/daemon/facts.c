@@ -73,6 +73,12 @@ bool facts_settle_partly(struct manager_nic *nic)
         const struct failover_tables *wanted = &nic->decision.tables;
         bool changed = false;
 
+        /* It was undone, and a crash kept that from the record. */
+        if (nic->made_router && facts->multicast_router == FAILOVER_NO &&
+            nic->decision.situation == FAILOVER_SITUATION_SYNTHETIC) {
+                nic->made_router = false;
+                nic->recorded = false;
+        }
         if (nic->uplink_filter_partly && facts->uplink_filter == known(wanted->uplink_filter)) {
                 facts->uplink_filter = known(!wanted->uplink_filter);
                 changed = true;
@@ -144,6 +150,14 @@ static enum failover_known read_uplink_filter(struct manager_nic *nic)
         return partly(&nic->uplink_filter_partly, nic->decision.tables.uplink_filter);
 }
 
+/* What its owner has made of the port, never a router (0) or always one (2), is neither ours to make nor to undo. */
+static enum failover_known router_mode(const struct manager_nic *nic, char mode)
+{
+        if (mode == '2')
+                return nic->made_router ? FAILOVER_YES : FAILOVER_UNKNOWN;
+        return mode == '1' ? FAILOVER_NO : FAILOVER_UNKNOWN;
+}
+
 static enum failover_known read_multicast_router(const struct manager_nic *nic)
 {
         char path[128], text[8] = "";
@@ -155,7 +169,7 @@ static enum failover_known read_multicast_router(const struct manager_nic *nic)
                 return FAILOVER_UNKNOWN; /* no tap, or a kernel without snooping: nothing to keep */
         ssize_t size = read(file, text, sizeof(text) - 1);
         close(file);
-        return size > 0 ? known(text[0] == '2') : FAILOVER_UNKNOWN;
+        return size > 0 ? router_mode(nic, text[0]) : FAILOVER_UNKNOWN;
 }
 
 static void read_vf_programming(struct manager_nic *nic)

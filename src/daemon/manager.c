@@ -368,6 +368,7 @@ static void on_record(const struct nic_record *record, void *userdata)
         nic->held_until_acquire = record->held;
         nic->bridge_vlan = record->bridge_vlan;
         nic->port_vlan = record->port_vlan;
+        nic->made_router = record->made_router;
         snprintf(nic->tap, sizeof(nic->tap), "%s", record->tap);
         if (record->vf_alias[0])
                 snprintf(nic->vf_alias, sizeof(nic->vf_alias), "%s", record->vf_alias);

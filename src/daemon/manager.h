@@ -99,8 +99,9 @@ struct manager_nic {
         char label[64 + GUEST_ALIAS_SIZE + 1]; /* "g1/ua-net0": the name for people */
         struct vswitch_mac mac;
         char tap[IF_NAMESIZE];
-        int tap_ifindex; /* 0 while it is not there */
-        bool in_guest;   /* the last snapshot has it */
+        int tap_ifindex;  /* 0 while it is not there */
+        bool made_router; /* that its tap is a permanent multicast router port is our doing */
+        bool in_guest;    /* the last snapshot has it */
         /* What its VF is called in the guest. QEMU takes no other one for as long as it lives, so a VF that its owner
          * gave to the guest lends its name to those that follow. */
         char vf_alias[GUEST_ALIAS_SIZE];

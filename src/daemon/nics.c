@@ -237,6 +237,7 @@ static void apply_nic(struct manager *manager, struct manager_domain *domain, co
         if (strcmp(nic->tap, guest_nic->tap) != 0) {
                 nic->tables_stale = true;
                 nic->recorded = false;
+                nic->made_router = false;
         }
         snprintf(nic->tap, sizeof(nic->tap), "%s", guest_nic->tap);
         if (domain->presence.state == FAILOVER_GUEST_EXPECTED)
@@ -300,6 +301,7 @@ int nics_record(struct manager_nic *nic, struct vswitch_error *error)
         snprintf(record.domain, sizeof(record.domain), "%s", nic->domain->name);
         snprintf(record.switch_name, sizeof(record.switch_name), "%s", nic->nic_switch->config->name);
         snprintf(record.tap, sizeof(record.tap), "%s", nic->tap);
+        record.made_router = nic->made_router;
         snprintf(record.vf_alias, sizeof(record.vf_alias), "%s", nic->vf_alias);
         record.bridge_vlan = nic->bridge_vlan;
         record.port_vlan = nic->port_vlan;

@@ -762,6 +762,53 @@ START_TEST(a_dump_of_a_running_guest_is_no_farewell)
 }
 END_TEST
 
+/* ---- the tap's owner has made it a multicast router port ---- */
+
+#define ROUTER "/sys/class/net/tap0/brport/multicast_router"
+
+static void take_vf_and_give_it_back(void)
+{
+        start_guest_on_vf();
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        let_go();
+        RUN_UNTIL(is_synthetic);
+        settle();
+}
+
+/* 0: never a router port; 2: always one. */
+START_TEST(what_the_owner_made_of_the_tap_survives_a_vf)
+{
+        stage_begin();
+        netns_run("echo %d >" ROUTER, _i);
+        take_vf_and_give_it_back();
+        ck_assert_uint_eq(software_switch->multicast_router_count, 0);
+        ck_assert_int_eq(atoi(netns_output("cat " ROUTER)), _i);
+        stage_end();
+}
+END_TEST
+
+START_TEST(what_we_made_of_the_tap_is_undone_also_after_a_restart)
+{
+        stage_begin();
+        start_guest_on_vf();
+        ck_assert_uint_eq(software_switch->multicast_router_count, 1);
+        netns_run("echo 2 >" ROUTER); /* the modelled switch is none of the kernel's */
+        stop_daemon();
+        start_daemon();
+        RUN_UNTIL(is_on_vf);
+        settle();
+        ck_assert_uint_eq(software_switch->multicast_router_count, 1);
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        let_go();
+        RUN_UNTIL(is_synthetic);
+        settle();
+        ck_assert_uint_eq(software_switch->multicast_router_count, 0);
+        stage_end();
+}
+END_TEST
+
 /* ---- migrations of other kinds ---- */
 
 static void qemu_says(const char *status)
@@ -947,6 +994,9 @@ int main(void)
         ADD(a_restore_that_fails_leaves_nothing);
         ADD(a_save_that_is_aborted_ends_on_the_vf);
         ADD(a_dump_of_a_running_guest_is_no_farewell);
+        netns_test_add_loop(suite, "router port of the owner", what_the_owner_made_of_the_tap_survives_a_vf, 0, 1);
+        netns_test_add_loop(suite, "router port of the owner", what_the_owner_made_of_the_tap_survives_a_vf, 2, 3);
+        ADD(what_we_made_of_the_tap_is_undone_also_after_a_restart);
         ADD(post_copy_takes_the_guest_away_when_it_stops);
         ADD_LOOP(post_copy_is_over_before_there_is_another_vf, 2);
         ADD(post_copy_brings_the_guest_when_it_stops_there);

@@ -472,6 +472,8 @@ static void guard_lets_another_pass(void)
 static void router_is_left(void)
 {
         host.ports[2].multicast_router = true;
+        for (size_t i = 0; i < host.records_count; i++)
+                host.records[i].made_router = true;
 }
 
 static void filter_of_a_guest_is_left(void)
