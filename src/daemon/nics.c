@@ -181,6 +181,7 @@ static void adopt_vf_of(struct manager_nic *nic, struct pf *pf, const struct gue
                 claim->vf_index = vfs[i].index;
                 claim->touched = true;
                 claim->adopted = vf->is_interface || vf->managed;
+                nic->made_router |= is_lost_vf(nic, vf);
                 claim->before = before_adoption(nic, vf, &present);
                 if (!is_lost_vf(nic, vf) && !vf->managed)
                         snprintf(claim->driver_before, sizeof(claim->driver_before), "%s", vfs[i].driver);
