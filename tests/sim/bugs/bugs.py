@@ -83,7 +83,8 @@ BUGS = [
         'uint64_t since =\n                view->facts->on_vf_since ? latest(view->facts->on_vf_since, view->facts->guest_since) : view->now;',
         'uint64_t since = latest(view->facts->vectors_since, 0);'),
     Bug('vf-without-mac', 'a driven VF without its MAC goes unnoticed', 'rules.c',
-        'return has_vf(view) && view_vectors_seen(view) && view->facts->vf_filter == FAILOVER_NO;', 'return false;'),
+        'return has_vf(view) && (view_vectors_seen(view) || found_none) && view->facts->vf_filter == FAILOVER_NO;',
+        'return false && found_none;'),
     Bug('unknown-is-no', 'whether the VF is attached is taken for no while it is not known', 'rules.c',
         '        return view_has_claim(view) && view->facts->uplink_present &&\n'
         '               (view->facts->attached == FAILOVER_UNKNOWN ||',
