@@ -80,7 +80,7 @@ static void play(void)
         host_play();
         if (daemon_has_ended())
                 daemon_is_gone();
-        usleep(500);
+        usleep(2000);
 }
 
 static bool is_quiet(void)

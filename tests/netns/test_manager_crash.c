@@ -249,6 +249,7 @@ int main(void)
 {
         Suite *suite = suite_create("crash");
 
+        check_set_max_msg_size(32768); /* states and logs are long */
         netns_test_add_loop(suite, "acquire", acquire_and_end, 0, 2);
         netns_test_add_loop(suite, "release", release_and_cancelled_migration, 0, 2);
         netns_test_add_loop(suite, "migrations", migrations, 0, 2);

@@ -8,6 +8,7 @@
  */
 
 #include "tests/netns/netns_test.h"
+#include "tests/vm/vfio_user.h"
 
 #include "vswitch/link.h"
 #include "vswitch/pf.h"
@@ -17,12 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
-#include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -416,7 +414,8 @@ START_TEST(test_bind_to_vfio_and_back)
 
         bind_vf(VF, "");
         ck_assert_str_eq(netns_output("cat %s", path), "(null)\n");
-        ck_assert_int_eq(pf->driver->vectors(pf, vf.address, &vectors), -ENODATA);
+        ck_assert_int_eq(pf->driver->vectors(pf, vf.address, &vectors), 0);
+        ck_assert_uint_eq(vectors, 0);
         bind_vf(VF, "igbvf");
         ck_assert_str_ne(read_vf(VF).netdev, "");
         ck_assert_str_eq(netns_output("cat %s", path), "(null)\n");
@@ -464,49 +463,6 @@ START_TEST(test_reset)
 }
 END_TEST
 
-/* A user of the VF, as QEMU is one. */
-struct vfio_user {
-        int container;
-        int group;
-        int device;
-};
-
-static void open_group(struct vfio_user *user, const struct pf_vf *vf)
-{
-        char path[64];
-
-        snprintf(path, sizeof(path), "/dev/vfio/%s", vf->iommu_group);
-        user->group = open(path, O_RDWR | O_CLOEXEC);
-        ck_assert_msg(user->group >= 0, "%s: %s", path, strerror(errno));
-}
-
-static void open_device(struct vfio_user *user, const struct pf_vf *vf)
-{
-        user->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-        ck_assert_int_ge(user->container, 0);
-        ck_assert_int_eq(ioctl(user->group, VFIO_GROUP_SET_CONTAINER, &user->container), 0);
-        ck_assert_int_eq(ioctl(user->container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU), 0);
-        user->device = ioctl(user->group, VFIO_GROUP_GET_DEVICE_FD, vf->address);
-        ck_assert_int_ge(user->device, 0);
-}
-
-static void set_vectors(const struct vfio_user *user, unsigned count)
-{
-        char buffer[sizeof(struct vfio_irq_set) + 3 * sizeof(int)] = { 0 };
-        struct vfio_irq_set *set = (struct vfio_irq_set *) buffer;
-        int fds[3];
-
-        set->argsz = (uint32_t) (sizeof(*set) + count * sizeof(int));
-        set->flags = VFIO_IRQ_SET_ACTION_TRIGGER | (count > 0 ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
-        set->index = VFIO_PCI_MSIX_IRQ_INDEX;
-        set->count = count;
-        for (unsigned i = 0; i < count; i++)
-                fds[i] = eventfd(0, EFD_CLOEXEC);
-        if (count > 0)
-                memcpy(set->data, fds, count * sizeof(int));
-        ck_assert_int_eq(ioctl(user->device, VFIO_DEVICE_SET_IRQS, set), 0);
-}
-
 static bool is_open(const char *address)
 {
         struct vswitch_error error = { 0 };
@@ -518,7 +474,7 @@ static bool is_open(const char *address)
 
 START_TEST(test_vf_in_use)
 {
-        struct vfio_user user = { -1, -1, -1 };
+        struct vfio_user user = VFIO_USER_NONE;
         struct vswitch_error error = { 0 };
         struct pf_vf vf;
         unsigned vectors = 9;
@@ -529,19 +485,19 @@ START_TEST(test_vf_in_use)
         ck_assert(!is_open(vf.address));
 
         /* The group alone is enough to be in somebody's hands. */
-        open_group(&user, &vf);
+        vfio_user_open_group(&user, vf.iommu_group);
         ck_assert(is_open(vf.address));
-        open_device(&user, &vf);
+        vfio_user_open_device(&user, vf.address);
         ck_assert(is_open(vf.address));
         ck_assert(!is_open(read_vf(OTHER_VF).address));
         ck_assert_int_eq(pf->driver->vectors(pf, vf.address, &vectors), 0);
         ck_assert_uint_eq(vectors, 0);
 
         /* The guest's driver comes up, and goes. */
-        set_vectors(&user, 3);
+        vfio_user_set_vectors(&user, 3);
         ck_assert_int_eq(pf->driver->vectors(pf, vf.address, &vectors), 0);
         ck_assert_uint_eq(vectors, 3);
-        set_vectors(&user, 0);
+        vfio_user_set_vectors(&user, 0);
         ck_assert_int_eq(pf->driver->vectors(pf, vf.address, &vectors), 0);
         ck_assert_uint_eq(vectors, 0);
 
@@ -551,9 +507,7 @@ START_TEST(test_vf_in_use)
         ck_assert_str_eq(read_vf(VF).driver, "vfio-pci");
         ck_assert_str_eq(netns_output("cat /sys/bus/pci/devices/%s/driver_override", vf.address), "vfio-pci\n");
 
-        close(user.device);
-        close(user.group);
-        close(user.container);
+        vfio_user_close(&user);
         ck_assert(!is_open(vf.address));
         bind_vf(VF, "");
 }
@@ -573,10 +527,10 @@ START_TEST(test_vf_in_use_by_another_process)
         ck_assert_int_eq(pipe(done), 0);
         child = fork();
         if (child == 0) {
-                struct vfio_user user = { -1, -1, -1 };
+                struct vfio_user user = VFIO_USER_NONE;
 
                 close(done[1]);
-                open_group(&user, &vf);
+                vfio_user_open_group(&user, vf.iommu_group);
                 (void) !write(ready[1], "x", 1);
                 (void) !read(done[0], &byte, 1);
                 _exit(0);
@@ -649,20 +603,18 @@ END_TEST
 
 START_TEST(test_number_while_a_vf_is_open)
 {
-        struct vfio_user user = { -1, -1, -1 };
+        struct vfio_user user = VFIO_USER_NONE;
         struct vswitch_error error = { 0 };
         struct pf_vf vf;
 
         bind_vf(VF, "vfio-pci");
         vf = read_vf(VF);
-        open_group(&user, &vf);
-        open_device(&user, &vf);
+        vfio_user_open_group(&user, vf.iommu_group);
+        vfio_user_open_device(&user, vf.address);
         ck_assert_int_eq(pf->driver->set_vf_count(pf, 2, &error), -EBUSY);
         ck_assert_ptr_nonnull(strstr(error.text, vf.address));
         ck_assert_str_eq(read_vf(VF).driver, "vfio-pci");
-        close(user.device);
-        close(user.group);
-        close(user.container);
+        vfio_user_close(&user);
         bind_vf(VF, "");
 }
 END_TEST
