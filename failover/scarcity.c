@@ -66,7 +66,7 @@ static struct scarcity_nic *find_victim(struct scarcity_nic *nics, size_t count,
         for (size_t i = count; i > 0; i--) {
                 struct scarcity_nic *other = &nics[i - 1];
 
-                if (other->standing != SCARCITY_HAS || other->pool != nic->pool || other->leaving ||
+                if (other->standing != SCARCITY_HAS || other->pool != nic->pool || other->leaving || other->keeps ||
                     other->verdict == SCARCITY_YIELD || nic->weight < other->weight + margin)
                         continue;
                 if (now >= other->since + policy->stay)
@@ -120,7 +120,7 @@ uint64_t scarcity_decide(struct scarcity_nic *nics, size_t count, const unsigned
                 nic->verdict = SCARCITY_WAIT;
                 /* Free ones go to those before it, whether or not it is their turn yet. */
                 for (size_t j = 0; j < i; j++)
-                        ahead += nics[j].pool == nic->pool;
+                        ahead += nics[j].pool == nic->pool && nics[j].verdict != SCARCITY_FROZEN;
                 available = nic->pool < pools_count ? free_vfs[nic->pool] : 0;
                 if (ahead < available) {
                         nic->verdict = may_move(&budget, nic->moving || nic->asked) ? SCARCITY_GRANT : SCARCITY_TURN;

@@ -40,6 +40,7 @@ struct scarcity_nic {
         enum scarcity_standing standing;
         bool moving;    /* a move of it is under way */
         bool asked;     /* an operator asked for this move: neither the bounds nor a freeze stand in its way */
+        bool keeps;     /* it has a VF and did not let go of it when it was asked: it is not asked for somebody else */
         bool leaving;   /* it has a VF and gives it back for another reason than this function's */
         uint64_t since; /* when it began to wait, or when it got its VF */
         uint64_t order; /* a number of its own that never changes */

@@ -45,11 +45,12 @@ static enum scarcity_standing find_standing(const struct manager_nic *nic)
         return facts_needs_vf(nic) ? SCARCITY_WAITS : SCARCITY_OUT;
 }
 
-/* The NICs of all switches whose VFs come from one PF compete with one another. */
+/* The NICs of all switches whose VFs come from one PF compete with one another; each switch has an instance of its own
+ * for it. */
 static unsigned find_pool(struct pf **pools, unsigned *count, struct pf *pf)
 {
         for (unsigned i = 0; i < *count; i++)
-                if (pools[i] == pf)
+                if (pools[i] == pf || (pools[i] && pf && strcmp(pools[i]->address, pf->address) == 0))
                         return i;
         pools[*count] = pf;
         return (*count)++;
@@ -70,6 +71,7 @@ static void fill(struct manager_nic *nic, struct scarcity_nic *ret, uint64_t now
                 .moving = is_moving(nic),
                 .asked = strcmp(nic->request, "acquire") == 0,
                 .leaving = standing == SCARCITY_HAS && !nic->decision.wants_vf && nic->verdict != SCARCITY_YIELD,
+                .keeps = now < nic->facts.unplug_refused_until,
                 .since = nic->standing_since,
                 .order = nic->number,
         };

@@ -63,18 +63,43 @@ static bool has_vf_already(const struct manager_nic *nic)
         return nic->domain->guest && nic->domain->guest->vfs_count > 0;
 }
 
+static uint64_t missing_of(const struct manager_domain *domain)
+{
+        uint64_t resident = domain->guest ? read_resident(domain->name) : UINT64_MAX;
+
+        return domain->guest && resident < domain->guest->memory_kib ? domain->guest->memory_kib - resident : 0;
+}
+
+/* What other guests are about to have pinned: they have been given VFs, and QEMU has not pinned it all yet. */
+static uint64_t promised_to_others(const struct manager_nic *nic)
+{
+        const struct manager_domain *domain;
+        uint64_t promised = 0;
+
+        TAILQ_FOREACH (domain, &nic->manager->domains, entry) {
+                const struct manager_nic *other;
+
+                TAILQ_FOREACH (other, &nic->manager->nics, entry)
+                        if (other->domain == domain && other->claim && !other->claim->leased)
+                                break;
+                if (other && domain != nic->domain)
+                        promised += missing_of(domain);
+        }
+        return promised;
+}
+
 bool memory_suffices(const struct manager_nic *nic)
 {
         const struct guest *guest = nic->domain->guest;
-        uint64_t resident, missing, available, total, reserve;
+        uint64_t missing, available, total, reserve;
 
         /* One VF has it pinned already. */
         if (!guest || guest->memory_kib == 0 || has_vf_already(nic))
                 return true;
-        resident = read_resident(nic->domain->name);
-        missing = resident < guest->memory_kib ? guest->memory_kib - resident : 0;
+        missing = missing_of(nic->domain);
         available = read_kibibytes("/proc/meminfo", "MemAvailable");
         total = read_kibibytes("/proc/meminfo", "MemTotal");
         reserve = total / 100 * nic->manager->options.config->scarcity.memory_reserve;
+        missing += missing > 0 ? promised_to_others(nic) : 0;
         return missing == 0 || total == 0 || available >= missing + reserve;
 }

@@ -685,7 +685,10 @@ void policies_collect(struct manager_nic *nic)
             state->uplink_ifindex != nic->nic_switch->uplink.ifindex || state->beneath != find_beneath(nic) ||
             (nic->tap_retry_at && manager_now(nic->manager) >= nic->tap_retry_at))
                 nic->tap_stale = true;
-        if (nic->tap_stale && can_look(nic, state))
+        /* What cannot be looked at now is looked at when it can be, and not waited for by the clock. */
+        if (nic->tap_stale && !can_look(nic, state))
+                nic->tap_retry_at = 0;
+        else if (nic->tap_stale)
                 look(nic, state);
         if (is_pending(nic, state) && can_look(nic, state) && may_adopt(nic, state))
                 adopt(nic, state);

@@ -102,6 +102,30 @@ START_TEST(nobody_is_pushed_out_when_a_vf_comes_free_by_itself)
 }
 END_TEST
 
+START_TEST(who_did_not_let_go_is_passed_over)
+{
+        struct scarcity_nic nics[] = { waiting(1, 50, 0), holding(2, 10, 0), holding(3, 20, 0) };
+
+        nics[1].keeps = true;
+        decide(nics, 3, 0, &open_policy, &calm, 10);
+        EXPECT(2, SCARCITY_STAY);
+        EXPECT(3, SCARCITY_YIELD);
+}
+END_TEST
+
+START_TEST(frozen_ones_are_not_in_the_way_of_one_that_was_asked_for)
+{
+        const struct scarcity_host frozen = { .frozen_until = 100 * SECOND };
+        struct scarcity_nic nics[] = { waiting(1, 50, 0), waiting(2, 40, 0), holding(3, 5, 0) };
+
+        nics[1].asked = true;
+        decide(nics, 3, 1, &open_policy, &frozen, 10 * SECOND);
+        EXPECT(1, SCARCITY_FROZEN);
+        EXPECT(2, SCARCITY_GRANT);
+        EXPECT(3, SCARCITY_STAY);
+}
+END_TEST
+
 START_TEST(a_change_of_mind_lets_the_holder_stay)
 {
         struct scarcity_nic nics[] = { waiting(1, 50, 0), holding(2, 20, 0) };
@@ -217,6 +241,8 @@ int main(void)
         tcase_add_test(tcase, nobody_yields_where_preemption_is_off_or_the_margin_is_not_reached);
         tcase_add_test(tcase, a_holder_keeps_its_vf_for_a_while);
         tcase_add_test(tcase, nobody_is_pushed_out_when_a_vf_comes_free_by_itself);
+        tcase_add_test(tcase, who_did_not_let_go_is_passed_over);
+        tcase_add_test(tcase, frozen_ones_are_not_in_the_way_of_one_that_was_asked_for);
         tcase_add_test(tcase, a_change_of_mind_lets_the_holder_stay);
         tcase_add_test(tcase, moves_are_bounded_and_the_better_ones_go_first);
         tcase_add_test(tcase, a_frozen_host_begins_nothing);
