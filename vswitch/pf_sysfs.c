@@ -340,7 +340,7 @@ int pf_sysfs_list_vfs(const char *pf_address, struct pf_vf **ret, size_t *ret_co
 int pf_sysfs_vectors(const char *address, unsigned *ret)
 {
         char path[PATH_MAX];
-        char driver[PF_DRIVER_NAME_SIZE];
+        char driver[PF_DRIVER_NAME_SIZE] = "";
         const struct dirent *entry;
         _cleanup_(vswitch_closedirp) DIR *directory = NULL;
         unsigned count = 0;
