@@ -70,21 +70,25 @@ static uint64_t missing_of(const struct manager_domain *domain)
         return domain->guest && resident < domain->guest->memory_kib ? domain->guest->memory_kib - resident : 0;
 }
 
+static bool has_claim(const struct manager *manager, const struct manager_domain *domain)
+{
+        const struct manager_nic *nic;
+
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                if (nic->domain == domain && nic->claim && !nic->claim->leased)
+                        return true;
+        return false;
+}
+
 /* What other guests are about to have pinned: they have been given VFs, and QEMU has not pinned it all yet. */
 static uint64_t promised_to_others(const struct manager_nic *nic)
 {
         const struct manager_domain *domain;
         uint64_t promised = 0;
 
-        TAILQ_FOREACH (domain, &nic->manager->domains, entry) {
-                const struct manager_nic *other;
-
-                TAILQ_FOREACH (other, &nic->manager->nics, entry)
-                        if (other->domain == domain && other->claim && !other->claim->leased)
-                                break;
-                if (other && domain != nic->domain)
+        TAILQ_FOREACH (domain, &nic->manager->domains, entry)
+                if (domain != nic->domain && has_claim(nic->manager, domain))
                         promised += missing_of(domain);
-        }
         return promised;
 }
 
