@@ -250,6 +250,7 @@ static void arm_timers(struct manager *manager)
                         look = earliest(look, now + VECTORS_SLOW);
         }
         deadline = earliest(deadline, manager->arbiter.deadline);
+        deadline = earliest(deadline, switches_deadline(manager));
         deadline = earliest(deadline, neighbours_deadline(manager));
         arm(manager->deadline_source, earliest(deadline, hook_deadline(manager)));
         arm(manager->vectors_source, look);

@@ -79,6 +79,14 @@ struct manager_switch {
         struct topology_devices devices; /* what stands between the bridge and the wire */
         char missing[IF_NAMESIZE];       /* a configured uplink that was warned about, while the others do */
         bool stale;                      /* a notification said that its links may have changed */
+        /* switches.c */
+        unsigned bridge_generation; /* another number: softswitch is, or was, another bridge */
+        bool bridge_removed;        /* a notification said that the bridge which softswitch stands for is gone */
+        bool looked;       /* this bridge and what is beneath it could be read, so there is a last known state */
+        bool unread;       /* ... but not the last time; that was told */
+        bool incomplete;   /* a PF beneath it could not be opened (uplinks.c) */
+        uint64_t retry_at; /* looked at again then; 0: nothing has failed */
+        uint64_t retry_pause;
 };
 
 /* A domain that has, or is about to have, or had a moment ago, a QEMU on this host. */
@@ -218,7 +226,8 @@ void manager_all_dirty(struct manager *manager, bool tables_too);
 int switches_new(struct manager *manager, struct vswitch_error *error);
 void switches_free(struct manager *manager);
 void switches_refresh(struct manager *manager);   /* reads everything again */
-void switches_reconcile(struct manager *manager); /* looks again at the switches that are stale */
+void switches_reconcile(struct manager *manager); /* looks again at the switches that are stale, or where that failed */
+uint64_t switches_deadline(const struct manager *manager); /* when to reconcile at the latest; FAILOVER_NEVER */
 struct manager_switch *switches_find_by_bridge(struct manager *manager, const char *bridge);
 struct manager_switch *switches_find_by_name(struct manager *manager, const char *name);
 struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const char *name); /* NULL: not beneath it */

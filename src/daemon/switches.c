@@ -8,6 +8,13 @@
  * notifications only mark things: a link of a switch makes the whole switch stale, and it is read again once, however
  * many notifications came, when the reconcile step begins; table changes make the NICs with that MAC read their tables
  * again. What is beneath the bridge is in uplinks.c.
+ *
+ * What is missing comes with a notification. What could not be read does not: the kernel was short of memory, or the list
+ * of links changed each time that it was read. Then what was known before holds, which keeps the guests' paths, and the
+ * clock makes another attempt, after ever longer pauses up to a bound.
+ *
+ * A bridge is the same for as long as its ifindex is and nobody was told of its end. One that was made again under its
+ * name is another one, with tables of its own.
  */
 
 #include "src/daemon/log.h"
@@ -21,6 +28,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* After a look that failed; doubled with each further one, up to the bound. */
+#define RETRY_PAUSE     (1 * USEC_PER_SEC)
+#define RETRY_PAUSE_MAX (32 * USEC_PER_SEC)
+
+/* Something is not there; that it comes will be told. */
+static bool is_missing(int result)
+{
+        return result == -ENODEV || result == -ENOENT || result == -ENOTCONN;
+}
 
 static void set_sentence(struct manager_switch *nic_switch, const char *sentence)
 {
@@ -38,40 +55,48 @@ static void set_sentence(struct manager_switch *nic_switch, const char *sentence
 }
 
 /* Makes the bridge and enslaves the first uplink, where the configuration says so: a second one might close a loop. */
-static void create_bridge(struct manager_switch *nic_switch)
+static int create_bridge(struct manager_switch *nic_switch, struct vswitch_error *error)
 {
         struct vswitch_netlink *netlink = nic_switch->manager->netlink;
         const struct config_switch *config = nic_switch->config;
-        struct vswitch_error error = { 0 };
         struct vswitch_link bridge, uplink;
-        int r = vswitch_link_get_by_name(netlink, config->bridge, &bridge, &error);
+        int r = vswitch_link_get_by_name(netlink, config->bridge, &bridge, error);
 
         if (r == -ENODEV) {
-                r = vswitch_link_add_bridge(netlink, config->bridge, &error);
+                r = vswitch_link_add_bridge(netlink, config->bridge, error);
                 if (r == 0)
                         log_notice(config->name, "made the bridge %s", config->bridge);
         }
         if (r == 0)
-                r = vswitch_link_get_by_name(netlink, config->bridge, &bridge, &error);
+                r = vswitch_link_get_by_name(netlink, config->bridge, &bridge, error);
         if (r == 0 && !bridge.up)
-                r = vswitch_link_set_up(netlink, bridge.ifindex, true, &error);
+                r = vswitch_link_set_up(netlink, bridge.ifindex, true, error);
         if (r == 0 && config->uplinks_count > 0 &&
-            vswitch_link_get_by_name(netlink, config->uplinks[0], &uplink, &error) == 0 && uplink.master == 0) {
-                r = vswitch_link_set_master(netlink, uplink.ifindex, bridge.ifindex, &error);
+            vswitch_link_get_by_name(netlink, config->uplinks[0], &uplink, NULL) == 0 && uplink.master == 0) {
+                r = vswitch_link_set_master(netlink, uplink.ifindex, bridge.ifindex, error);
                 if (r == 0)
                         log_notice(config->name, "made %s the uplink port of %s", uplink.name, config->bridge);
         }
-        if (r < 0)
-                log_warning(config->name, "cannot set up the bridge %s: %s", config->bridge,
-                            vswitch_error_text(&error, r));
+        return r < 0 ? vswitch_error_prefix(error, r, "cannot set up the bridge %s", config->bridge) : 0;
 }
 
 static void drop_bridge(struct manager_switch *nic_switch)
 {
         uplinks_drop(nic_switch);
-        if (nic_switch->softswitch)
-                nic_switch->softswitch->driver->close(nic_switch->softswitch);
+        nic_switch->bridge_removed = false;
+        nic_switch->looked = false;
+        if (!nic_switch->softswitch)
+                return;
+        nic_switch->softswitch->driver->close(nic_switch->softswitch);
         nic_switch->softswitch = NULL;
+        nic_switch->bridge_generation++;
+}
+
+static bool is_another_bridge(const struct manager_switch *nic_switch, const struct vswitch_link *bridge)
+{
+        const struct softswitch *softswitch = nic_switch->softswitch;
+
+        return softswitch && (nic_switch->bridge_removed || softswitch->driver->ifindex(softswitch) != bridge->ifindex);
 }
 
 static int open_bridge(struct manager_switch *nic_switch, struct vswitch_error *error)
@@ -80,10 +105,9 @@ static int open_bridge(struct manager_switch *nic_switch, struct vswitch_error *
         struct vswitch_link bridge;
         int r = vswitch_link_get_by_name(manager->netlink, nic_switch->config->bridge, &bridge, error);
 
-        if (r < 0 || (nic_switch->softswitch &&
-                      nic_switch->softswitch->driver->ifindex(nic_switch->softswitch) != bridge.ifindex))
+        if (is_missing(r) || (r == 0 && is_another_bridge(nic_switch, &bridge)))
                 drop_bridge(nic_switch);
-        if (r == -ENODEV)
+        if (is_missing(r))
                 return vswitch_error_set(error, r,
                                          "the bridge %s does not exist; make it ('ip link add %s type bridge'), or "
                                          "set create = yes for switch \"%s\" in the configuration",
@@ -91,23 +115,27 @@ static int open_bridge(struct manager_switch *nic_switch, struct vswitch_error *
                                          nic_switch->config->name);
         if (r < 0 || nic_switch->softswitch)
                 return r;
+        nic_switch->bridge_removed = false;
         return manager->options.softswitch_driver->open(manager->netlink, nic_switch->config->bridge,
                                                         &nic_switch->softswitch, error);
 }
 
-static bool filters_vlans(const char *bridge)
+/* A kernel that cannot filter VLANs has no such file. */
+static int read_filters_vlans(struct manager_switch *nic_switch, struct vswitch_error *error)
 {
         char path[128], text[4] = "";
         FILE *file;
 
-        snprintf(path, sizeof(path), "/sys/class/net/%s/bridge/vlan_filtering", bridge);
+        snprintf(path, sizeof(path), "/sys/class/net/%s/bridge/vlan_filtering", nic_switch->config->bridge);
         file = fopen(path, "re");
-        if (!file)
-                return false;
-        if (!fgets(text, sizeof(text), file))
+        if (!file && errno != ENOENT)
+                return vswitch_error_set(error, -errno, "cannot read %s: %s", path, strerror(errno));
+        if (file && !fgets(text, sizeof(text), file))
                 text[0] = '\0';
-        fclose(file);
-        return text[0] == '1';
+        if (file)
+                fclose(file);
+        nic_switch->filters_vlans = text[0] == '1';
+        return 0;
 }
 
 /* The MACs of neighbours are kept in the lists of all PFs: another PF needs them too. */
@@ -115,31 +143,111 @@ static bool same_pfs(const struct manager_switch *nic_switch, const struct manag
 {
         if (nic_switch->pfs_count != before_count)
                 return false;
+        /* Not by their struct pf: a new one may be where an old one was. */
         for (size_t i = 0; i < before_count; i++)
-                if (nic_switch->pfs[i].pf != before[i].pf || nic_switch->pfs[i].port != before[i].port)
+                if (nic_switch->pfs[i].link.ifindex != before[i].link.ifindex ||
+                    strcmp(nic_switch->pfs[i].link.name, before[i].link.name) != 0 ||
+                    nic_switch->pfs[i].port != before[i].port)
                         return false;
         return true;
 }
 
+/* What was seen. A failure that a notification will end is in `result`, any other in `result` or `creation`. */
+struct look {
+        int result;
+        struct vswitch_error error;
+        int creation;
+        struct vswitch_error creation_error;
+};
+
+static void look(struct manager_switch *nic_switch, struct look *ret)
+{
+        struct vswitch_error error = { 0 };
+        int r;
+
+        *ret = (struct look){ 0 };
+        if (nic_switch->config->create)
+                ret->creation = create_bridge(nic_switch, &ret->creation_error);
+        ret->result = open_bridge(nic_switch, &ret->error);
+        if (ret->result < 0)
+                return;
+        ret->result = read_filters_vlans(nic_switch, &ret->error);
+        r = uplinks_refresh(nic_switch, &error);
+        if (r < 0) {
+                ret->result = r;
+                ret->error = error;
+        }
+}
+
+static void look_again_later(struct manager_switch *nic_switch)
+{
+        uint64_t now = manager_now(nic_switch->manager);
+
+        if (nic_switch->retry_at > now)
+                return;
+        nic_switch->retry_pause = nic_switch->retry_pause == 0                ? RETRY_PAUSE
+                                  : nic_switch->retry_pause < RETRY_PAUSE_MAX ? 2 * nic_switch->retry_pause
+                                                                              : RETRY_PAUSE_MAX;
+        nic_switch->retry_at = now + nic_switch->retry_pause;
+}
+
+/* The look failed, for a reason that no notification will end. */
+static void cannot_look(struct manager_switch *nic_switch, const char *cause)
+{
+        const char *name = nic_switch->config->name;
+        char text[sizeof(nic_switch->sentence)];
+
+        if (!nic_switch->looked || nic_switch->pfs_count == 0) {
+                snprintf(text, sizeof(text), "%s; tried again until it succeeds", cause);
+                set_sentence(nic_switch, text);
+        } else if (!nic_switch->unread) {
+                snprintf(text, sizeof(text), "cannot be looked at, so what was known of it holds: %s; tried again",
+                         cause);
+                log_warning(name, "%s", text);
+                if (nic_switch->manager->control)
+                        control_event(nic_switch->manager->control, "warning", name, text);
+        }
+        nic_switch->unread = true;
+}
+
+static void take_result(struct manager_switch *nic_switch, const struct look *seen)
+{
+        bool failed = seen->result < 0 && !is_missing(seen->result);
+
+        if (failed || seen->creation < 0 || nic_switch->incomplete) {
+                look_again_later(nic_switch);
+        } else {
+                nic_switch->retry_at = 0;
+                nic_switch->retry_pause = 0;
+        }
+        if (failed) {
+                cannot_look(nic_switch, vswitch_error_text(&seen->error, seen->result));
+                return;
+        }
+        if (nic_switch->unread && nic_switch->looked)
+                log_info(nic_switch->config->name, "could be looked at again");
+        nic_switch->unread = false;
+        nic_switch->looked = nic_switch->softswitch != NULL;
+        set_sentence(nic_switch, seen->creation < 0 ? vswitch_error_text(&seen->creation_error, seen->creation)
+                                 : seen->result < 0 ? vswitch_error_text(&seen->error, seen->result)
+                                                    : "");
+}
+
 static void refresh(struct manager_switch *nic_switch, bool all)
 {
-        const struct softswitch *softswitch_before = nic_switch->softswitch;
+        unsigned generation_before = nic_switch->bridge_generation;
+        bool had_bridge = nic_switch->softswitch != NULL;
         struct manager_pf pfs_before[MANAGER_PFS_MAX];
         size_t pfs_before_count = nic_switch->pfs_count;
-        struct vswitch_error error = { 0 };
         struct manager_nic *nic;
-        int r;
+        struct look seen;
 
         memcpy(pfs_before, nic_switch->pfs, sizeof(pfs_before));
         nic_switch->stale = false;
-        if (nic_switch->config->create)
-                create_bridge(nic_switch);
-        r = open_bridge(nic_switch, &error);
-        nic_switch->filters_vlans = r == 0 && filters_vlans(nic_switch->config->bridge);
-        if (r == 0 && nic_switch->softswitch)
-                r = uplinks_refresh(nic_switch, &error);
-        set_sentence(nic_switch, r < 0 ? vswitch_error_text(&error, r) : "");
-        if (all || softswitch_before != nic_switch->softswitch || !same_pfs(nic_switch, pfs_before, pfs_before_count))
+        look(nic_switch, &seen);
+        take_result(nic_switch, &seen);
+        if (all || generation_before != nic_switch->bridge_generation ||
+            had_bridge != (nic_switch->softswitch != NULL) || !same_pfs(nic_switch, pfs_before, pfs_before_count))
                 neighbours_refresh(nic_switch);
         TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
                 if (nic->nic_switch == nic_switch) {
@@ -157,9 +265,24 @@ void switches_refresh(struct manager *manager)
 
 void switches_reconcile(struct manager *manager)
 {
+        uint64_t now = manager_now(manager);
+
+        for (size_t i = 0; i < manager->switches_count; i++) {
+                struct manager_switch *nic_switch = &manager->switches[i];
+
+                if (nic_switch->stale || (nic_switch->retry_at && nic_switch->retry_at <= now))
+                        refresh(nic_switch, false);
+        }
+}
+
+uint64_t switches_deadline(const struct manager *manager)
+{
+        uint64_t deadline = FAILOVER_NEVER;
+
         for (size_t i = 0; i < manager->switches_count; i++)
-                if (manager->switches[i].stale)
-                        refresh(&manager->switches[i], false);
+                if (manager->switches[i].retry_at && manager->switches[i].retry_at < deadline)
+                        deadline = manager->switches[i].retry_at;
+        return deadline;
 }
 
 int switches_new(struct manager *manager, struct vswitch_error *error)
@@ -217,12 +340,18 @@ struct manager_pf *switches_find_pf(struct manager_switch *nic_switch, const cha
 /* ---- notifications ---- */
 
 /* One look for all that came at once, in the reconcile step. */
-static void mark_stale(struct manager *manager, const struct vswitch_link *link)
+static void mark_stale(struct manager *manager, const struct vswitch_link *link, bool removed)
 {
         for (size_t i = 0; i < manager->switches_count; i++) {
                 struct manager_switch *nic_switch = &manager->switches[i];
+                const struct softswitch *softswitch = nic_switch->softswitch;
 
-                if (strcmp(nic_switch->config->bridge, link->name) != 0 && !uplinks_concern(nic_switch, link))
+                bool is_bridge = softswitch && softswitch->driver->ifindex(softswitch) == link->ifindex;
+
+                /* Before the look there may be another one, and with any ifindex. */
+                nic_switch->bridge_removed |= removed && is_bridge;
+                if (!is_bridge && strcmp(nic_switch->config->bridge, link->name) != 0 &&
+                    !uplinks_concern(nic_switch, link))
                         continue;
                 nic_switch->stale = true;
                 manager_schedule(manager);
@@ -237,11 +366,12 @@ static void on_link(struct manager *manager, const struct nlmsghdr *header)
 
         if (vswitch_link_parse(header, &link) < 0)
                 return;
-        mark_stale(manager, &link);
+        removed &= !link.is_port_message; /* that is a port which left its bridge */
+        mark_stale(manager, &link, removed);
         TAILQ_FOREACH (nic, &manager->nics, entry) {
                 if (strcmp(nic->tap, link.name) != 0)
                         continue;
-                if (removed && !link.is_port_message)
+                if (removed)
                         nic->tap_ifindex = 0;
                 nic->tables_stale = true;
                 manager_nic_dirty(nic);

@@ -434,8 +434,9 @@ static int take_over(struct manager_switch *nic_switch, const struct topology *t
                              : vswitch_error_set(error, -ENODEV,
                                                  "there is no network device beneath %s, the uplink of %s",
                                                  nic_switch->uplink.name, nic_switch->config->bridge);
-        if (r < 0)
+        if (r < 0 && !nic_switch->incomplete)
                 log_warning(nic_switch->config->name, "%s", vswitch_error_text(error, r));
+        nic_switch->incomplete = r < 0 && r != -ENODEV;
         if (topology->overflow)
                 log_warning(nic_switch->config->name, "only %d PFs beneath %s are looked after", MANAGER_PFS_MAX,
                             nic_switch->config->bridge);
@@ -465,6 +466,7 @@ void uplinks_drop(struct manager_switch *nic_switch)
         for (size_t i = 0; i < nic_switch->pfs_count; i++)
                 opened_pfs_left(nic_switch->manager, nic_switch->pfs[i].pf);
         nic_switch->pfs_count = 0;
+        nic_switch->incomplete = false;
         nic_switch->pf = NULL;
         nic_switch->uplink = (struct vswitch_link){ 0 };
         nic_switch->devices = (struct topology_devices){ 0 };

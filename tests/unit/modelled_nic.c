@@ -500,6 +500,8 @@ static int model_switch_open(struct vswitch_netlink *netlink, const char *name, 
 
         for (size_t i = 0; i < models->switch_count; i++)
                 if (strcmp(models->switches[i].name, name) == 0) {
+                        if (models->switches[i].next_ifindex)
+                                models->switches[i].ifindex = models->switches[i].next_ifindex;
                         *ret = &models->switches[i].software_switch;
                         return 0;
                 }

@@ -93,6 +93,7 @@ struct modelled_switch {
         struct softswitch software_switch; /* first */
         char name[IF_NAMESIZE];
         int ifindex;
+        int next_ifindex; /* not 0: the bridge was made again, which who has opened it does not see */
         struct modelled_pin pins[MODELLED_PINS_MAX];
         size_t pin_count;
         struct modelled_rule rules[MODELLED_RULES_MAX];
