@@ -96,6 +96,7 @@ struct failover_facts {
 
         enum failover_claim claim;
         bool vf_gone;                 /* the claimed VF does not exist any more */
+        bool pf_dead;                 /* the claimed VF's card is gone, set down or without carrier */
         uint64_t lease_until;         /* LEASED: when it ends if the guest does not come */
         bool touched;                 /* something of the VF was changed since it was claimed */
         enum failover_known prepared; /* the VF is bound to vfio-pci and has every attribute but the MAC */
@@ -112,6 +113,7 @@ struct failover_facts {
         uint64_t unplug_asked;         /* when the guest was last asked to let go of the VF; 0: not in this release */
         unsigned unplug_attempts;      /* how often, in this release */
         uint64_t unplug_refused_until; /* the release was given up; not asked again before this time */
+        bool unplug_refused;           /* ... at least once, and since then it neither let go nor may it keep the VF */
 
         /* The tables as they were read. */
         enum failover_known vf_filter;
@@ -155,6 +157,7 @@ enum failover_situation {
         FAILOVER_SITUATION_PREPARING, /* a VF is claimed and being made ready */
         FAILOVER_SITUATION_OFFERING,  /* both paths deliver; the guest's VF driver is not up yet */
         FAILOVER_SITUATION_ON_VF,
+        FAILOVER_SITUATION_ISOLATED,    /* it does not let go of a VF that leads nowhere, and hears nothing else */
         FAILOVER_SITUATION_WITHDRAWING, /* both paths deliver; the guest was asked to let go */
         FAILOVER_SITUATION_WITHDRAWN,   /* the guest let go; the device is not removed yet */
         FAILOVER_SITUATION_RETURNING,   /* the VF gets its old settings back */

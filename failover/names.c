@@ -64,7 +64,7 @@ const char *failover_situation_to_string(enum failover_situation situation)
                 [FAILOVER_SITUATION_SYNTHETIC] = "synthetic",     [FAILOVER_SITUATION_PREPARING] = "preparing",
                 [FAILOVER_SITUATION_OFFERING] = "offering",       [FAILOVER_SITUATION_ON_VF] = "on-vf",
                 [FAILOVER_SITUATION_WITHDRAWING] = "withdrawing", [FAILOVER_SITUATION_WITHDRAWN] = "withdrawn",
-                [FAILOVER_SITUATION_RETURNING] = "returning",
+                [FAILOVER_SITUATION_RETURNING] = "returning",     [FAILOVER_SITUATION_ISOLATED] = "isolated",
         };
 
         return NAME(names, situation);

@@ -81,6 +81,7 @@ void failover_give_up(struct failover_facts *facts, enum failover_reason reason,
         facts->failure = reason;
         facts->back_off_until = now + back_off;
         if (reason == FAILOVER_REASON_UNPLUG_REFUSED) {
+                facts->unplug_refused = true;
                 facts->unplug_refused_until = facts->back_off_until;
                 facts->unplug_asked = 0;
                 facts->unplug_attempts = 0;
@@ -99,11 +100,21 @@ void failover_settle(struct failover_facts *facts, const struct failover_decisio
                 facts->on_vf_since = 0;
         else if (facts->on_vf_since == 0)
                 facts->on_vf_since = now;
-        if (decision->situation != FAILOVER_SITUATION_WITHDRAWING &&
-            decision->situation != FAILOVER_SITUATION_WITHDRAWN) {
+        switch (decision->situation) {
+        case FAILOVER_SITUATION_WITHDRAWING:
+        case FAILOVER_SITUATION_WITHDRAWN:
+        case FAILOVER_SITUATION_ISOLATED:
+                break;
+        case FAILOVER_SITUATION_OFFERING: /* it may yet do what it was asked before minds changed */
+                facts->unplug_attempts = 0;
+                break;
+        default:
                 facts->unplug_asked = 0;
                 facts->unplug_attempts = 0;
         }
+        if (facts->attached == FAILOVER_NO || facts->vectors == FAILOVER_NO ||
+            (decision->situation == FAILOVER_SITUATION_ON_VF && decision->wants_vf))
+                facts->unplug_refused = false;
 }
 
 bool failover_acquire_is_over(const struct failover_decision *decision)

@@ -105,6 +105,10 @@ static const struct {
         [FAILOVER_REASON_NO_FREE_VF] = { "no-free-vf", "every VF of the uplink is in use",
                                          "release another NIC's VF, or make more VFs (vswitch pf set-vfs PF N)" },
 
+        [FAILOVER_REASON_VF_REMOVED] = { "vf-removed",
+                                         "the guest's VF is being removed from the host: somebody changed the number "
+                                         "of VFs, or took the card's driver away",
+                                         "make VFs again: vswitch pf set-vfs PF N" },
         [FAILOVER_REASON_PREEMPTED] = { "preempted", "a NIC of higher weight takes its VF",
                                         "make more VFs, or raise this NIC's weight: vswitch nic set DOMAIN/NIC "
                                         "weight=N" },
@@ -131,6 +135,12 @@ static const struct {
         [FAILOVER_REASON_MOVING] = { "moving", "the NIC is being moved to a VF", "" },
         [FAILOVER_REASON_HELD] = { "held", "an operator or a migration keeps the NIC on the synthetic path",
                                    "vswitch nic acquire" },
+        [FAILOVER_REASON_ISOLATED] = { "isolated",
+                                       "nothing reaches the guest: it does not let go of its VF, and the VF's card is "
+                                       "gone, down or without carrier",
+                                       "bring the card's link back (cable, switch port, 'ip link set PF up', its "
+                                       "driver), or reset the guest: 'virsh reset DOMAIN', and if that does not "
+                                       "help, 'virsh destroy DOMAIN' and 'virsh start DOMAIN'" },
 
         [FAILOVER_REASON_RELEASED_BY_REQUEST] = { "released", "the NIC was released by request a moment ago",
                                                   "wait for the back-off, or vswitch nic acquire" },

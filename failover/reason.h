@@ -44,6 +44,7 @@ enum failover_reason {
         FAILOVER_REASON_NO_SRIOV,
         FAILOVER_REASON_NO_VFS,
         FAILOVER_REASON_NO_FREE_VF,
+        FAILOVER_REASON_VF_REMOVED,
         FAILOVER_REASON_PREEMPTED,
         FAILOVER_REASON_TURN,
         FAILOVER_REASON_FROZEN,
@@ -58,6 +59,7 @@ enum failover_reason {
         FAILOVER_REASON_GUEST_NOT_READY,
         FAILOVER_REASON_MOVING,
         FAILOVER_REASON_HELD,
+        FAILOVER_REASON_ISOLATED, /* the worst: nothing reaches the guest */
 
         /* What went wrong the last time; tried again after the back-off */
         FAILOVER_REASON_RELEASED_BY_REQUEST,

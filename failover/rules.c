@@ -115,6 +115,19 @@ static struct failover_tables tables_withdrawn(const struct view *view)
         return tables;
 }
 
+/* A guest that listens to a VF that leads nowhere: what still comes is offered on both paths, should it listen to its
+ * standby after all. The VF keeps its MAC for the moment when its card is back. */
+static struct failover_tables tables_isolated(const struct view *view)
+{
+        struct failover_tables tables;
+
+        if (!view->facts->uplink_present || view->facts->vf_gone || view->facts->vf_filter == FAILOVER_NO)
+                return tables_synthetic(view);
+        tables = tables_withdrawing(view);
+        tables.pin = tables_synthetic(view).pin; /* neither the bridge's port nor the wire leads to the VF */
+        return tables;
+}
+
 /* ---- small steps ---- */
 
 static void decision_add(struct failover_decision *decision, enum failover_action action)
@@ -216,9 +229,47 @@ static void then_lease_waits(const struct view *view, struct failover_decision *
                 decision_step(view, decision, FAILOVER_PREPARE_VF);
 }
 
+static bool has_vf(const struct view *view)
+{
+        return view_has_claim(view) && view->facts->attached == FAILOVER_YES;
+}
+
+/* Nobody can take a VF away from a guest: it is asked, and when it does not obey it keeps the VF. Then its standby is
+ * deaf, and it lives by the VF's card. Vectors cannot be read when the VF went with its card. */
+static bool when_isolated(const struct view *view)
+{
+        const struct failover_facts *facts = view->facts;
+        bool may_drive = view_vectors_seen(view) ||
+                         (facts->vectors == FAILOVER_UNKNOWN && (facts->vf_gone || !facts->uplink_present));
+        /* What nobody wants to be reached, or listens to its standby, is not cut off. */
+        bool misses_frames = facts->obstacle != FAILOVER_REASON_NIC_GONE &&
+                             facts->obstacle != FAILOVER_REASON_LINK_DOWN && !facts->sends_on_tap;
+
+        return view_runs_here(view) && has_vf(view) && may_drive && misses_frames && facts->unplug_refused &&
+               facts->pf_dead;
+}
+
+/* Asked again and again: a guest that was repaired obeys. A link that returns ends it, too. */
+static void then_isolated(const struct view *view, struct failover_decision *decision)
+{
+        decision->tables = tables_isolated(view);
+        decision->reason = FAILOVER_REASON_ISOLATED;
+        decision->watch_vectors = true;
+        if (view->facts->outgoing || view->facts->guest != FAILOVER_GUEST_RUNNING)
+                return;
+        if (view->now < view->facts->unplug_refused_until)
+                decision_wait_until(decision, view->facts->unplug_refused_until);
+        else
+                step_ask_to_unplug(view, decision);
+}
+
+/* Its name goes first; the VF itself goes when QEMU has let go of it. As long as a guest that runs here drives it, it is
+ * a VF like any other that is not wanted. */
 static bool when_vf_gone(const struct view *view)
 {
-        return view->facts->vf_gone && view_has_claim(view);
+        bool in_use = view_runs_here(view) && has_vf(view) && view_vectors_seen(view);
+
+        return view->facts->vf_gone && view_has_claim(view) && !in_use;
 }
 
 /* A new VF at the same address is another VF: nothing is claimed before QEMU has let go of the old one. */
@@ -307,11 +358,6 @@ static void then_attachment_unknown(const struct view *view, struct failover_dec
 }
 
 /* From here on the guest runs here, and it is known whether it has the VF and drives it. */
-
-static bool has_vf(const struct view *view)
-{
-        return view_has_claim(view) && view->facts->attached == FAILOVER_YES;
-}
 
 /* The guest drives the VF, and the VF does not have its MAC: somebody took it away, or the guest was faster than we.
  * Either net_failover did not take the VF, then the guest listens to its standby; or it did, then it hears nothing until
@@ -568,8 +614,12 @@ static const struct rule {
           "libvirt is not heard, and the VF of a guest that was on it has no vectors any more",
           when_unknown_and_vf_gone, FAILOVER_SITUATION_OFFERING, false, then_unknown_and_vf_gone },
         { "unknown-guest", "libvirt is not heard", when_unknown, FAILOVER_SITUATION_UNKNOWN, true, then_unknown },
-        { "vf-gone", "the claimed VF does not exist any more", when_vf_gone, FAILOVER_SITUATION_WITHDRAWN, false,
-          then_vf_gone },
+        { "isolated",
+          "the guest did not let go of its VF however often it was asked, and the VF's card is gone, down or without "
+          "carrier",
+          when_isolated, FAILOVER_SITUATION_ISOLATED, false, then_isolated },
+        { "vf-gone", "the claimed VF does not exist any more, and the guest does not drive what is left of it",
+          when_vf_gone, FAILOVER_SITUATION_WITHDRAWN, false, then_vf_gone },
         { "lease-waits", "a VF is kept for a guest that was announced and has not come yet", when_lease_waits,
           FAILOVER_SITUATION_EXPECTED, false, then_lease_waits },
         { "absent", "the guest has no QEMU here", when_absent, FAILOVER_SITUATION_ABSENT, false, then_absent },
@@ -648,6 +698,8 @@ static enum failover_reason find_reason(const struct failover_facts *facts, cons
                 return FAILOVER_REASON_NO_UPLINK;
         if (!facts->uplink_up)
                 return FAILOVER_REASON_UPLINK_DOWN;
+        if (facts->vf_gone)
+                return FAILOVER_REASON_VF_REMOVED;
         if (now < facts->back_off_until && facts->failure != FAILOVER_REASON_NONE)
                 return facts->failure;
         /* Where a VF filter may swallow the frames of a guest without a driver, a guest that was reset loses its VF. */

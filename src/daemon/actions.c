@@ -472,7 +472,7 @@ static int unpin(struct manager_nic *nic, struct vswitch_error *error)
         return softswitch->driver->unpin(softswitch, &nic->mac, nic->bridge_vlan, ifindex, error);
 }
 
-/* On every PF that the filter belongs to; what one of them refuses does not keep the others from it. */
+/* On every PF that the filter belongs to, and on no other; what one of them refuses does not keep the others from it. */
 static int set_uplink_filters(struct manager_nic *nic, bool wanted, struct vswitch_error *error)
 {
         struct manager_switch *nic_switch = nic->nic_switch;
@@ -480,15 +480,14 @@ static int set_uplink_filters(struct manager_nic *nic, bool wanted, struct vswit
 
         for (size_t i = 0; i < nic_switch->pfs_count; i++) {
                 struct pf *pf = nic_switch->pfs[i].pf;
+                bool here = wanted && facts_filter_belongs(nic, pf);
                 int r;
 
-                if (!facts_filter_belongs(nic, pf))
-                        continue;
-                if (wanted)
+                if (here)
                         (void) neighbours_make_room(nic_switch, pf, false);
-                r = wanted ? pf->driver->uplink_filter_add(pf, &nic->mac, error)
-                           : pf->driver->uplink_filter_remove(pf, &nic->mac, error);
-                if ((r == -ENOMEM || r == -ENOSPC) && neighbours_make_room(nic_switch, pf, true))
+                r = here ? pf->driver->uplink_filter_add(pf, &nic->mac, error)
+                         : pf->driver->uplink_filter_remove(pf, &nic->mac, error);
+                if (here && (r == -ENOMEM || r == -ENOSPC) && neighbours_make_room(nic_switch, pf, true))
                         r = pf->driver->uplink_filter_add(pf, &nic->mac, error);
                 result = result < 0 ? result : r;
         }

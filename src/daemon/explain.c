@@ -34,6 +34,10 @@ static const struct {
           "the guest has let go of its VF, so both paths carry its frames until libvirt tells of it again",
           DEADLINE_NONE },
         { "unknown-guest", "everything stays as it is until libvirt tells of the guest", DEADLINE_NONE },
+        { "isolated",
+          "nothing can be brought to the guest; its frames are offered on both paths, and it is asked again and again "
+          "to let go of its VF",
+          DEADLINE_UNPLUG },
         { "vf-gone", "its VF does not exist any more, so the guest has to let go of it", DEADLINE_UNPLUG },
         { "lease-waits", "a VF is kept for the guest, which is on its way to this host", DEADLINE_LEASE },
         { "absent", "what is left of the NIC on this host is put back", DEADLINE_RESTORE },
@@ -180,9 +184,23 @@ static void describe_mtu(const struct manager_nic *nic, char *buffer, size_t siz
 static void describe_pf(const struct manager_nic *nic, char *buffer, size_t size)
 {
         const struct manager_switch *nic_switch = nic->nic_switch;
+        bool is_taken = nic->decision.reason == FAILOVER_REASON_NO_FREE_VF;
 
         if (nic_switch->pf)
-                append(buffer, size, "PF %s of %s", nic_switch->pf->name, nic_switch->config->bridge);
+                append(buffer, size, "PF %s of %s%s%s", nic_switch->pf->name, nic_switch->config->bridge,
+                       is_taken && nic_switch->named_vfs[0] ? "; " : "", is_taken ? nic_switch->named_vfs : "");
+}
+
+/* "VF 0000:01:10.0 of enp1s0 (no carrier)" */
+static void describe_vf(const struct manager_nic *nic, char *buffer, size_t size)
+{
+        const struct manager_pf *pf = nic->claim ? switches_find_pf(nic->nic_switch, nic->claim->pf) : NULL;
+
+        if (nic->claim)
+                append(buffer, size, "VF %s of %s (%s)", nic->claim->vf_address, nic->claim->pf,
+                       !pf            ? "which is not there"
+                       : !pf->link.up ? "down"
+                                      : "no carrier");
 }
 
 static void describe_switch(const struct manager_nic *nic, char *buffer, size_t size)
@@ -248,6 +266,9 @@ static void describe(const struct manager_nic *nic, char *buffer, size_t size)
                 break;
         case FAILOVER_REASON_GUEST_UNKNOWN:
                 append(buffer, size, "%s", nic->manager->libvirt_sentence);
+                break;
+        case FAILOVER_REASON_ISOLATED:
+                describe_vf(nic, buffer, size);
                 break;
         case FAILOVER_REASON_HELD:
                 append(buffer, size, "%s", nic->hold_by);

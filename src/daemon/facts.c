@@ -128,24 +128,23 @@ static enum failover_known has_filter(struct manager_nic *nic, struct pf *pf)
         return known(found);
 }
 
-/* On every PF that the filter belongs to, see facts_filter_belongs(). */
+/* On every PF that the filter belongs to, and on no other; see facts_filter_belongs(). */
 static enum failover_known read_uplink_filter(struct manager_nic *nic)
 {
         struct manager_switch *nic_switch = nic->nic_switch;
-        size_t with = 0, without = 0;
+        size_t with = 0, without = 0, misplaced = 0;
 
         for (size_t i = 0; i < nic_switch->pfs_count; i++) {
-                enum failover_known has = FAILOVER_NO;
+                enum failover_known has = has_filter(nic, nic_switch->pfs[i].pf);
+                bool belongs = facts_filter_belongs(nic, nic_switch->pfs[i].pf);
 
-                if (!facts_filter_belongs(nic, nic_switch->pfs[i].pf))
-                        continue;
-                has = has_filter(nic, nic_switch->pfs[i].pf);
                 if (has == FAILOVER_UNKNOWN)
                         return FAILOVER_UNKNOWN;
-                with += has == FAILOVER_YES;
-                without += has == FAILOVER_NO;
+                with += belongs && has == FAILOVER_YES;
+                without += belongs && has == FAILOVER_NO;
+                misplaced += !belongs && has == FAILOVER_YES;
         }
-        if (with == 0 || without == 0)
+        if (misplaced == 0 && (with == 0 || without == 0))
                 return known(with > 0);
         return partly(&nic->uplink_filter_partly, nic->decision.tables.uplink_filter);
 }
@@ -388,6 +387,19 @@ static void collect_domain(struct manager_nic *nic)
         facts->outgoing = domain->presence.outgoing;
 }
 
+/* A PF that is not beneath the switch any more may still be there, with its cable. */
+static bool is_dead(const struct manager_nic *nic, const char *pf)
+{
+        const struct manager_pf *uplink = switches_find_pf(nic->nic_switch, pf);
+        struct vswitch_link link;
+
+        if (uplink)
+                link = uplink->link;
+        else if (vswitch_link_get_by_name(nic->manager->netlink, pf, &link, NULL) < 0)
+                return true;
+        return !link.up || !link.carrier;
+}
+
 /* The bridge's port, and the PF by which the frames enter: a bond notices that its active member has lost the carrier
  * later than we do. */
 static void collect_uplink(struct manager_nic *nic)
@@ -399,6 +411,7 @@ static void collect_uplink(struct manager_nic *nic)
         facts->uplink_present = nic_switch->pfs_count > 0 && nic_switch->uplink.ifindex != 0;
         facts->uplink_up = facts->uplink_present && nic_switch->uplink.up && nic_switch->uplink.carrier &&
                            (!active || (active->link.up && active->link.carrier));
+        facts->pf_dead = nic->claim && is_dead(nic, nic->claim->pf);
         facts->steering = nic_switch->steering;
         /* The uplink filter is on other cards than the VF then, and nothing of it can cut the VF off. */
         if (nic->claim && !facts_filter_belongs(nic, opened_pfs_of_claim(nic)))

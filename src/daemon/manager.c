@@ -11,6 +11,7 @@
  */
 
 #include "src/daemon/manager.h"
+#include "src/daemon/explain.h"
 #include "src/daemon/log.h"
 
 #include <errno.h>
@@ -74,6 +75,32 @@ static bool begins_move(enum failover_situation old, enum failover_situation new
 {
         return (old == FAILOVER_SITUATION_SYNTHETIC && new == FAILOVER_SITUATION_PREPARING) ||
                (old == FAILOVER_SITUATION_ON_VF && new == FAILOVER_SITUATION_WITHDRAWING);
+}
+
+/* Louder than anything else, once. Not seeing the guest for a while does not end it. */
+static void tell_isolation(struct manager_nic *nic)
+{
+        const struct failover_decision *decision = &nic->decision;
+        struct explanation explanation;
+        bool isolated = decision->situation == FAILOVER_SITUATION_ISOLATED;
+        char sentence[1024];
+
+        if (isolated == nic->alarmed || decision->situation == FAILOVER_SITUATION_UNKNOWN)
+                return;
+        nic->alarmed = isolated;
+        if (isolated) {
+                explain_nic(nic, &explanation);
+                snprintf(sentence, sizeof(sentence), "ISOLATED: %s (%s)", failover_reason_sentence(decision->reason),
+                         explanation.detail);
+                log_line(LOG_ALERT, nic->label, "%s. What helps: %s", sentence,
+                         failover_reason_remedy(decision->reason));
+        } else {
+                snprintf(sentence, sizeof(sentence), "not isolated any more: now %s",
+                         failover_situation_to_string(decision->situation));
+                log_notice(nic->label, "%s", sentence);
+        }
+        if (nic->manager->control)
+                control_event(nic->manager->control, isolated ? "alarm" : "warning", nic->label, sentence);
 }
 
 static void tell_change(struct manager_nic *nic, enum failover_situation old)
@@ -176,6 +203,7 @@ static bool take_step(struct manager_nic *nic)
                 failover_decide(&nic->facts, &nic->policy, manager_now(nic->manager), decision);
         settle(nic);
         tell_change(nic, old);
+        tell_isolation(nic);
         if (!failover_progress_run(&nic->progress, decision, manager_now(nic->manager), execute, action_failed,
                                    &execution))
                 return false;

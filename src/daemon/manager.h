@@ -110,6 +110,7 @@ struct manager_nic {
         int tap_ifindex;  /* 0 while it is not there */
         bool made_router; /* that its tap is a permanent multicast router port is our doing */
         bool in_guest;    /* the last snapshot has it */
+        bool alarmed;     /* it was told that the guest is isolated, and not yet that it no longer is */
         /* What its VF is called in the guest. QEMU takes no other one for as long as it lives, so a VF that its owner
          * gave to the guest lends its name to those that follow. */
         char vf_alias[GUEST_ALIAS_SIZE];

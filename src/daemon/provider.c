@@ -19,6 +19,7 @@ const char *provider_path(const struct manager_nic *nic)
         case FAILOVER_SITUATION_ABSENT:
         case FAILOVER_SITUATION_EXPECTED:
         case FAILOVER_SITUATION_HANDED_OVER:
+        case FAILOVER_SITUATION_ISOLATED:
                 return "none";
         case FAILOVER_SITUATION_ON_VF:
                 return "vf";

@@ -6,6 +6,7 @@
  * any point and starts again brings everything to the same end.
  */
 
+#include "src/daemon/explain.h"
 #include "tests/netns/manager_stage.h"
 
 #include <errno.h>
@@ -125,6 +126,50 @@ START_TEST(a_guest_that_keeps_its_vf_stays_reachable)
         ck_assert_uint_eq(fake_guests_count(FAKE_DETACH), 2);
         expect_reachable();
         ck_assert(!modelled_pf_has_filter(pf, &mac));
+        stage_end();
+}
+END_TEST
+
+static bool is_isolated(void)
+{
+        return situation() == FAILOVER_SITUATION_ISOLATED;
+}
+
+static bool is_asked_again(void)
+{
+        return fake_guests_count(FAKE_DETACH) > 2;
+}
+
+static bool is_on_vf_in_peace(void)
+{
+        return is_on_vf() && nic()->decision.reason == FAILOVER_REASON_NONE;
+}
+
+START_TEST(a_guest_that_keeps_a_vf_without_a_link_is_isolated_until_the_link_returns)
+{
+        struct explanation explanation;
+
+        config.unplug_timeout_usec = 50 * USEC_PER_MSEC;
+        config.back_off_usec = 50 * USEC_PER_MSEC;
+        stage_begin();
+        start_guest_on_vf();
+        netns_run("ip link set wire down");
+        RUN_UNTIL(is_withdrawing);
+        ck_assert(!nic()->alarmed);
+        RUN_UNTIL(is_isolated);
+        ck_assert_uint_eq(fake_guests_count(FAKE_DETACH), 2);
+        ck_assert_int_eq(nic()->decision.reason, FAILOVER_REASON_ISOLATED);
+        ck_assert_str_eq(provider_path(nic()), "none");
+        explain_nic(nic(), &explanation);
+        ck_assert_ptr_nonnull(strstr(explanation.detail, "up0 (no carrier)"));
+        ck_assert_str_ne(explanation.now, "");
+        ck_assert(nic()->alarmed);
+        RUN_UNTIL(is_asked_again);
+        ck_assert(is_isolated());
+        netns_run("ip link set wire up");
+        RUN_UNTIL(is_on_vf_in_peace);
+        ck_assert(!nic()->alarmed);
+        expect_reachable();
         stage_end();
 }
 END_TEST
@@ -712,6 +757,7 @@ int main(void)
         ADD(a_reset_serves_both_paths_until_the_guest_is_back);
         ADD(a_guest_without_a_driver_loses_the_vf_again);
         ADD(a_guest_that_keeps_its_vf_stays_reachable);
+        ADD(a_guest_that_keeps_a_vf_without_a_link_is_isolated_until_the_link_returns);
         ADD(libvirt_that_refuses_leaves_the_guest_as_it_was);
         ADD(a_kernel_that_refuses_the_copy_rule_keeps_the_guest_synthetic);
         ADD(libvirt_going_away_changes_nothing);

@@ -18,6 +18,11 @@ const struct vf *cards_vf_of(const struct host *host, const struct device *devic
         return device->stage == DEVICE_NONE ? NULL : &host->cards[device->card].vfs[device->vf];
 }
 
+bool cards_has_link(const struct card *card)
+{
+        return card->bound && card->carrier;
+}
+
 unsigned cards_vectors(const struct world *world, unsigned host, unsigned card, unsigned vf)
 {
         int8_t holder = world->hosts[host].cards[card].vfs[vf].holder;
@@ -71,6 +76,14 @@ static void remove_vf(struct vf *vf)
         unsigned incarnation = vf->incarnation;
 
         *vf = (struct vf){ .holder = NOBODY, .mac = MAC_ZERO, .incarnation = incarnation };
+}
+
+bool cards_has_dying_vf(const struct card *card)
+{
+        for (unsigned i = 0; i < VFS_MAX; i++)
+                if (card->vfs[i].exists && card->vfs[i].dying)
+                        return true;
+        return false;
 }
 
 /* A VF that QEMU has open: vfio asks it to let go, QEMU asks the guest, and the kernel waits. */

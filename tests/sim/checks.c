@@ -7,6 +7,10 @@
 /* A place is given up when the host has heard of it; that takes a moment. */
 #define TWO_HOSTS_MAX (3 * SECOND)
 #define MOVE_MAX      (700 * SECOND)
+/* A pause, and all the time in which a guest may let go. */
+#define ALARM_MAX (200 * SECOND)
+/* ... and between two times that it is asked. */
+#define ASK_MAX (150 * SECOND)
 
 static struct vf *claimed_vf(struct world *world, unsigned host, unsigned nic)
 {
@@ -53,7 +57,7 @@ static void check_drop(struct world *world, unsigned host, unsigned nic)
         const struct disk_claim *claim = &world->hosts[host].agents[nic].claim;
         const struct vf *vf = claimed_vf(world, host, nic);
 
-        if (!vf->exists || vf->incarnation != claim->incarnation || vf->taken)
+        if (!vf->exists || vf->dying || vf->incarnation != claim->incarnation || vf->taken)
                 return;
         if (vf->mac != claim->mac_before || vf->settings != claim->settings_before ||
             vf->driver != claim->driver_before)
@@ -153,6 +157,40 @@ static bool tables_agree(const struct world *world, unsigned host_number, unsign
                (vf_filter == tables->vf_filter || (agent->claimed && agent->claim.card != host->active));
 }
 
+/* What is not known keeps the path and starts nothing, but for a guest whose VF was seen to be let go. */
+static void check_unknown(struct world *world, unsigned host, unsigned nic)
+{
+        const struct agent *agent = &world->hosts[host].agents[nic];
+        const struct failover_facts *facts = &agent->facts;
+        bool lost_vf = facts->claim == FAILOVER_CLAIM_CLAIMED && facts->vectors == FAILOVER_NO;
+
+        if (facts->guest != FAILOVER_GUEST_UNKNOWN)
+                return;
+        for (size_t i = 0; i < agent->decision.actions_count; i++)
+                if (!lost_vf || agent->decision.actions[i] >= FAILOVER_CLAIM_VF)
+                        world_violation(world, "acts-unknowing", "host %u: NIC %u: %s, and libvirt is not heard", host,
+                                        nic, failover_action_to_string(agent->decision.actions[i]));
+}
+
+/* The loudest alarm is never false. */
+static void check_alarm(struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+
+        if (agent->decision.situation != FAILOVER_SITUATION_ISOLATED || checks_troubled(world, host_number))
+                return;
+        if (cards_has_link(&host->cards[agent->claim.card]))
+                world_violation(world, "false-alarm", "host %u: NIC %u is called isolated, and its VF's card is well",
+                                host_number, nic);
+        else if (world->nics[nic].devices[host_number].asked < sim_policy.unplug_attempts &&
+                 world->now > host->troubled_until + ALARM_MAX)
+                world_violation(world, "false-alarm",
+                                "host %u: NIC %u is called isolated, and its guest was asked %u "
+                                "times",
+                                host_number, nic, world->nics[nic].devices[host_number].asked);
+}
+
 /* Outside a move a MAC is in one place and the pin agrees, as soon as there is nothing to do. */
 void checks_after_decision(struct world *world, unsigned host_number, unsigned nic)
 {
@@ -164,6 +202,8 @@ void checks_after_decision(struct world *world, unsigned host_number, unsigned n
                        decision->situation == FAILOVER_SITUATION_HANDED_OVER ||
                        decision->situation == FAILOVER_SITUATION_ABSENT;
 
+        check_unknown(world, host_number, nic);
+        check_alarm(world, host_number, nic);
         if (decision->actions_count > FAILOVER_ACTIONS_MAX)
                 world_violation(world, "too-many-actions", "host %u: NIC %u: %zu actions", host_number, nic,
                                 decision->actions_count);
@@ -180,7 +220,7 @@ void checks_after_decision(struct world *world, unsigned host_number, unsigned n
                                 nic, failover_situation_to_string(decision->situation));
         if (at_rest && decision->actions_count == 0 && !world->nics[nic].unchecked && !world->nics[nic].unplugged &&
             !checks_troubled(world, host_number) && decision->situation != FAILOVER_SITUATION_ABSENT &&
-            agent->facts.uplink_present && agent->facts.uplink_filter != FAILOVER_UNKNOWN &&
+            agent->facts.uplink_present && agent->facts.uplink_filter != FAILOVER_UNKNOWN && !agent->facts.vf_gone &&
             !tables_agree(world, host_number, nic))
                 world_violation(world, "tables-disagree", "host %u: NIC %u: %s, but its tables say otherwise",
                                 host_number, nic, failover_situation_to_string(decision->situation));
@@ -195,10 +235,13 @@ static bool has_place(const struct world *world, unsigned host_number, int8_t ma
 {
         const struct host *host = &world->hosts[host_number];
 
-        for (unsigned card = 0; card < host->cards_count; card++)
-                if (host->cards[card].uplink_filter[mac] ||
-                    (card == host->active && cards_find_vf_with_mac(world, host_number, card, mac) != NOBODY))
+        for (unsigned card = 0; card < host->cards_count; card++) {
+                int vf = card == host->active ? cards_find_vf_with_mac(world, host_number, card, mac) : NOBODY;
+
+                /* A VF that is being removed is not ours to change. */
+                if (host->cards[card].uplink_filter[mac] || (vf != NOBODY && !host->cards[card].vfs[vf].dying))
                         return true;
+        }
         return false;
 }
 
@@ -231,6 +274,54 @@ void checks_places(struct world *world)
         }
 }
 
+static bool is_isolated(const struct world *world, unsigned nic)
+{
+        const struct guest *guest = &world->guests[world->nics[nic].guest];
+        const struct device *device;
+        unsigned host;
+
+        if (guest->host == NOBODY || !guest->booted || world->nics[nic].unchecked || world->nics[nic].unplugged)
+                return false;
+        host = (unsigned) guest->host;
+        device = &world->nics[nic].devices[host];
+        return device->stage == DEVICE_PRIMARY && guests_cpus_run(world, world->nics[nic].guest, host) &&
+               !guest->instances[host].outgoing && !cards_has_link(&world->hosts[host].cards[device->card]) &&
+               !checks_troubled(world, host) && !world->hosts[host].agents[nic].facts.sends_on_tap;
+}
+
+/* A guest that nothing can help is told of, and is asked to let go as long as it is so. */
+void checks_isolation(struct world *world)
+{
+        for (unsigned nic = 0; nic < world->nics_count; nic++) {
+                struct reach *reach = &world->reach[nic];
+                const struct device *device;
+                unsigned host;
+
+                if (!is_isolated(world, nic)) {
+                        reach->isolated_since = 0;
+                        continue;
+                }
+                host = (unsigned) world->guests[world->nics[nic].guest].host;
+                device = &world->nics[nic].devices[host];
+                if (reach->isolated_since == 0 || reach->isolated_since < world->hosts[host].heard_since) {
+                        reach->isolated_since = world->now;
+                        events_add(world, world->now + ALARM_MAX, EVENT_GRACE)->nic = (uint8_t) nic;
+                } else if (world->now - reach->isolated_since < ALARM_MAX) {
+                        continue;
+                } else if (world->hosts[host].agents[nic].decision.situation != FAILOVER_SITUATION_ISOLATED) {
+                        world_violation(world, "no-alarm",
+                                        "host %u: NIC %u: nothing reaches the guest, and nobody is "
+                                        "told (rule %s)",
+                                        host, nic, world->hosts[host].agents[nic].decision.rule);
+                } else if (world->now - device->asked_at > ASK_MAX) {
+                        world_violation(world, "not-asked-again",
+                                        "host %u: NIC %u: its guest was asked for its VF %llu "
+                                        "s ago",
+                                        host, nic, (unsigned long long) ((world->now - device->asked_at) / SECOND));
+                }
+        }
+}
+
 /* The guest is about to run here: its frames come here already, and the wire knows. */
 void checks_arrival(struct world *world, unsigned host_number, unsigned nic, bool announced)
 {
@@ -238,10 +329,12 @@ void checks_arrival(struct world *world, unsigned host_number, unsigned nic, boo
         int8_t mac = world->nics[nic].mac;
 
         if (world->nics[nic].unchecked || world->nics[nic].unplugged || checks_troubled(world, host_number) ||
+            host->troubled_until > world->migrations[world->nics[nic].guest].began ||
             host->heard_since > world->migrations[world->nics[nic].guest].loaded || !host->cards[host->active].bound ||
             host->crash_in > 0 || host->disk_full_until > 0)
                 return;
-        if (host->pin[mac] == FAILOVER_PIN_NONE)
+        /* Of one that never accepted STANDBY nothing tells before it runs. */
+        if (host->pin[mac] == FAILOVER_PIN_NONE && (announced || world->guests[world->nics[nic].guest].standby))
                 world_violation(world, "arrives-unprepared", "host %u: NIC %u arrives and is in no table", host_number,
                                 nic);
         else if (announced && world->announced[nic] < world->migrations[world->nics[nic].guest].loaded)
@@ -289,7 +382,7 @@ static unsigned usable_vfs(const struct world *world, unsigned host_number)
 
 static bool claim_is_stranded(const struct host *host, const struct agent *agent)
 {
-        return agent->claimed && agent->claim.card != host->active;
+        return agent->claimed && !host->cards[agent->claim.card].bound;
 }
 
 static void check_absent(struct world *world, unsigned host_number, unsigned nic)

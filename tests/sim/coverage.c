@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FACTS_COUNT 34
+#define FACTS_COUNT 36
 #define VALUES_MAX  9
 #define RULES_MAX   64
 #define SLOTS       (FACTS_COUNT * VALUES_MAX)
@@ -50,6 +50,7 @@ static const struct fact facts_table[FACTS_COUNT] = {
         { "tables-of-another", YES_NO },
         { "claim", { "none", "leased", "claimed" } },
         { "vf-gone", YES_NO },
+        { "pf-dead", YES_NO },
         { "lease", { "none", "runs", "over" } },
         { "touched", YES_NO },
         { "prepared", KNOWN },
@@ -62,6 +63,7 @@ static const struct fact facts_table[FACTS_COUNT] = {
         { "unplug-asked", { "never", "waits", "timed-out" } },
         { "unplug-attempts", { "none", "some", "all" } },
         { "unplug-refused", { "no", "waits" } },
+        { "refused-before", YES_NO },
         { "vf-filter", KNOWN },
         { "uplink-filter", KNOWN },
         { "copy-rule", KNOWN },
@@ -92,6 +94,7 @@ static void collect(const struct failover_facts *facts, uint64_t now, const stru
                 facts->tables_of_another,
                 facts->claim,
                 facts->vf_gone,
+                facts->pf_dead,
                 facts->claim != FAILOVER_CLAIM_LEASED ? 0
                 : now < facts->lease_until            ? 1
                                                       : 2,
@@ -110,6 +113,7 @@ static void collect(const struct failover_facts *facts, uint64_t now, const stru
                 : facts->unplug_attempts < policy->unplug_attempts ? 1
                                                                    : 2,
                 now < facts->unplug_refused_until,
+                facts->unplug_refused,
                 facts->vf_filter,
                 facts->uplink_filter,
                 facts->copy_rule,

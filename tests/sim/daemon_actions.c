@@ -111,9 +111,10 @@ static uint64_t libvirt_latency(struct world *world, const struct host *host)
                                              : random_between(&world->random, 20, 1500) * MILLISECOND;
 }
 
-static bool on_active_card(const struct host *host, const struct agent *agent)
+/* Also when it is not the active one any more. */
+static bool has_card(const struct host *host, const struct agent *agent)
 {
-        return host->cards[host->active].bound && agent->claim.card == host->active;
+        return host->cards[agent->claim.card].bound;
 }
 
 static int prepare(struct world *world, unsigned host_number, unsigned nic)
@@ -123,7 +124,7 @@ static int prepare(struct world *world, unsigned host_number, unsigned nic)
         bool touched = agent->claim.touched;
         int r;
 
-        if (!on_active_card(host, agent))
+        if (!has_card(host, agent))
                 return -ENODEV;
         agent->claim.touched = true;
         r = write_claim(world, host_number, nic);
@@ -146,7 +147,7 @@ static int restore(struct world *world, unsigned host_number, unsigned nic)
         struct agent *agent = &host->agents[nic];
         struct vf *vf = &host->cards[agent->claim.card].vfs[agent->claim.vf];
 
-        if (!on_active_card(host, agent))
+        if (!has_card(host, agent))
                 return -ENODEV;
         if (vf->holder != NOBODY) {
                 TRACE(world, "host %u: VF %u is open, NIC %d holds it", host_number, agent->claim.vf, vf->holder);
@@ -170,7 +171,7 @@ static int set_vf_mac(struct world *world, unsigned host_number, unsigned nic, i
         struct host *host = &world->hosts[host_number];
         struct agent *agent = &host->agents[nic];
 
-        if (!on_active_card(host, agent))
+        if (!has_card(host, agent))
                 return -ENODEV;
         if (!host->cards[agent->claim.card].vfs[agent->claim.vf].exists)
                 return -ENODEV;
@@ -207,8 +208,8 @@ static int execute_table(struct world *world, unsigned host_number, unsigned nic
         case FAILOVER_REMOVE_UPLINK_FILTER:
                 host->agents[nic].uplink_filter_partly = false;
                 for (unsigned i = 0; i < host->cards_count; i++)
-                        host->cards[i].uplink_filter[mac] =
-                                host->cards[i].bound && action == FAILOVER_ADD_UPLINK_FILTER;
+                        host->cards[i].uplink_filter[mac] = action == FAILOVER_ADD_UPLINK_FILTER &&
+                                                            daemon_filter_belongs(host, &host->agents[nic], i);
                 facts->uplink_filter = action == FAILOVER_ADD_UPLINK_FILTER ? FAILOVER_YES : FAILOVER_NO;
                 return 0;
         case FAILOVER_ADD_COPY_RULE:
@@ -363,6 +364,8 @@ static int detach(struct world *world, unsigned host_number, unsigned nic)
                 return -ENOENT;
         if (instance->outgoing || world->now < host->refuses_until)
                 return -EIO;
+        world->nics[nic].devices[host_number].asked_at = world->now;
+        world->nics[nic].devices[host_number].asked_life = host->life;
         guests_ask_to_unplug(world, host_number, nic, false);
         return 0;
 }
@@ -422,7 +425,7 @@ static void prepared(struct world *world, unsigned host_number, unsigned nic, in
         if (!cards_uplink(host))
                 return;
         if (result == 0) {
-                if (kernel_refuses(world, host, FAILOVER_PREPARE_VF) || !on_active_card(host, agent) ||
+                if (kernel_refuses(world, host, FAILOVER_PREPARE_VF) || !has_card(host, agent) ||
                     !host->cards[agent->claim.card].vfs[agent->claim.vf].exists)
                         result = -EIO;
                 else

@@ -48,8 +48,8 @@ static void read_vf(struct world *world, unsigned host_number, unsigned nic)
         struct host *host = &world->hosts[host_number];
         struct agent *agent = &host->agents[nic];
         struct failover_facts *facts = &agent->facts;
-        const struct card *card = cards_uplink(host);
-        const struct vf *vf;
+        const struct card *card = &host->cards[agent->claim.card];
+        const struct vf *vf = &card->vfs[agent->claim.vf];
 
         facts->vf_gone = false;
         if (!agent->claimed) {
@@ -59,11 +59,9 @@ static void read_vf(struct world *world, unsigned host_number, unsigned nic)
         }
         facts->vf_filter = FAILOVER_UNKNOWN;
         facts->prepared = FAILOVER_UNKNOWN;
-        if (!card || agent->claim.card != host->active)
-                return;
-        vf = &card->vfs[agent->claim.vf];
-        facts->vf_gone = !vf->exists;
-        if (facts->vf_gone)
+        /* Its name goes first, and then the kernel waits until nobody holds it. */
+        facts->vf_gone = !vf->exists || vf->dying;
+        if (facts->vf_gone || !card->bound)
                 return;
         facts->vf_filter = known(vf->mac == world->nics[nic].mac);
         facts->settable_in_use = (agent->claim.card + agent->claim.vf) % 2;
@@ -72,18 +70,27 @@ static void read_vf(struct world *world, unsigned host_number, unsigned nic)
                       vf->settings == nic + 1);
 }
 
-/* Every card beneath the switch carries it. One of which a part is missing counts as the opposite of what is wanted. */
+/* As facts_filter_belongs(): not on a card of which the NIC still has a VF and by which nothing comes any more. */
+bool daemon_filter_belongs(const struct host *host, const struct agent *agent, unsigned card)
+{
+        return host->cards[card].bound && (!agent->claimed || card == host->active || card != agent->claim.card);
+}
+
+/* Every other card beneath the switch carries it. One of which a part is missing counts as the opposite of what is wanted. */
 static enum failover_known read_uplink_filter(const struct host *host, struct agent *agent, int8_t mac)
 {
-        unsigned bound = 0, present = 0;
+        unsigned with = 0, without = 0, misplaced = 0;
 
         for (unsigned i = 0; i < host->cards_count; i++) {
-                bound += host->cards[i].bound;
-                present += host->cards[i].bound && host->cards[i].uplink_filter[mac];
+                bool belongs = daemon_filter_belongs(host, agent, i), present = host->cards[i].uplink_filter[mac];
+
+                with += belongs && present;
+                without += host->cards[i].bound && belongs && !present;
+                misplaced += host->cards[i].bound && !belongs && present;
         }
-        agent->uplink_filter_partly = present > 0 && present < bound;
+        agent->uplink_filter_partly = misplaced > 0 || (with > 0 && without > 0);
         if (!agent->uplink_filter_partly)
-                return known(present > 0);
+                return known(with > 0);
         return known(!agent->decision.tables.uplink_filter);
 }
 
@@ -114,8 +121,7 @@ bool daemon_poll_vectors(struct world *world, unsigned host_number, unsigned nic
                 const struct vf *vf = &host->cards[agent->claim.card].vfs[agent->claim.vf];
 
                 count = cards_vectors(world, host_number, agent->claim.card, agent->claim.vf);
-                vectors = !cards_uplink(host) || !vf->exists ? FAILOVER_UNKNOWN
-                                                             : failover_vectors_from_count(count, agent->facts.vectors);
+                vectors = vf->exists ? failover_vectors_from_count(count, agent->facts.vectors) : FAILOVER_UNKNOWN;
         }
         if (!failover_vectors_seen(&agent->facts, vectors, count == 1, world->now))
                 return false;
@@ -224,7 +230,8 @@ void daemon_collect(struct world *world, unsigned host_number, unsigned nic)
         facts->held = agent->held || agent->held_by_migration;
         facts->uplink_present = card->bound;
         facts->uplink_up = card->bound && card->carrier;
-        facts->steering = card->told;
+        facts->pf_dead = agent->claimed && !cards_has_link(&host->cards[agent->claim.card]);
+        facts->steering = agent->claimed && agent->claim.card != host->active ? FAILOVER_STEERING_BOTH : card->told;
         facts->claim = !agent->claimed       ? FAILOVER_CLAIM_NONE
                        : agent->claim.leased ? FAILOVER_CLAIM_LEASED
                                              : FAILOVER_CLAIM_CLAIMED;

@@ -111,6 +111,8 @@ void disturbances_begin(struct world *world, const struct disturbance *disturban
         struct host *host = &world->hosts[host_number];
         uint32_t amount = disturbance->amount;
         uint64_t now = world->now, over = now + (100 + amount % 20000) * MILLISECOND;
+        /* Some are repaired by people: longer than a guest is asked to let go of its VF. */
+        uint64_t repaired = amount >> 24 < 64 ? now + (100 + amount % 400000) * MILLISECOND : over;
         struct card *card = &host->cards[host->active];
 
         TRACE(world, "-- %s (host %u, guest %u)", disturbance_to_string(disturbance->kind), host_number, guest);
@@ -204,11 +206,11 @@ void disturbances_begin(struct world *world, const struct disturbance *disturban
                 break;
         case DISTURB_CARRIER_LOST:
                 card->carrier = false;
-                over_at(world, over, disturbance->kind, host_number, guest, host->active);
+                over_at(world, repaired, disturbance->kind, host_number, guest, host->active);
                 cards_notify(world, host_number);
                 break;
         case DISTURB_PF_UNBOUND:
-                over_at(world, over, disturbance->kind, host_number, card->vfs_count, host->active);
+                over_at(world, repaired, disturbance->kind, host_number, card->vfs_count, host->active);
                 unbind_pf(world, host_number);
                 cards_notify(world, host_number);
                 break;
@@ -270,12 +272,9 @@ void disturbances_begin(struct world *world, const struct disturbance *disturban
 static void make_vfs_again(struct world *world, unsigned host, unsigned number, unsigned count, unsigned tries)
 {
         struct card *card = &world->hosts[host].cards[number];
-        bool busy = false;
 
         /* The kernel makes none while it waits for the old ones. */
-        for (unsigned i = 0; i < VFS_MAX; i++)
-                busy |= card->vfs[i].exists && card->vfs[i].dying;
-        if (busy || !card->bound) {
+        if (cards_has_dying_vf(card) || !card->bound) {
                 if (tries > 0)
                         over_at(world, world->now + 5 * SECOND, DISTURB_NUMVFS_ZERO, host, count, number)->generation =
                                 tries - 1;
@@ -317,6 +316,14 @@ void disturbances_end(struct world *world, const struct event *event)
                 cards_notify(world, event->host);
                 break;
         case DISTURB_PF_UNBOUND:
+                /* The old driver is not gone before the last VF is. */
+                if (cards_has_dying_vf(&host->cards[event->nic])) {
+                        if (event->generation > 0)
+                                over_at(world, world->now + 5 * SECOND, DISTURB_PF_UNBOUND, event->host, event->guest,
+                                        event->nic)
+                                        ->generation = event->generation - 1;
+                        break;
+                }
                 TRACE(world, "host %u: PF is bound again", event->host);
                 host->cards[event->nic].bound = true;
                 cards_notify(world, event->host);

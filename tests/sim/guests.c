@@ -96,7 +96,7 @@ void guests_device_next(struct world *world, unsigned host, unsigned nic)
 void guests_plug(struct world *world, unsigned host, unsigned nic, unsigned card, unsigned vf)
 {
         struct device *device = &world->nics[nic].devices[host];
-        struct guest *guest = &world->guests[world->nics[nic].guest];
+        const struct guest *guest = &world->guests[world->nics[nic].guest];
         unsigned generation = device->generation, unplug_generation = device->unplug_generation;
         bool running = guest->host == (int8_t) host && guest->instances[host].state != INSTANCE_INCOMING;
 
@@ -107,7 +107,6 @@ void guests_plug(struct world *world, unsigned host, unsigned nic, unsigned card
                 .unplug_generation = unplug_generation + 1,
                 .mac = MAC_ZERO,
         };
-        guest->refused = 0;
         guests_device_set(world, host, nic, running && guest->standby ? DEVICE_VISIBLE : DEVICE_HIDDEN);
         guests_device_next(world, host, nic);
 }
@@ -163,6 +162,7 @@ void guests_ask_to_unplug(struct world *world, unsigned host, unsigned nic, bool
         struct device *device = &world->nics[nic].devices[host];
         const struct guest *guest = &world->guests[world->nics[nic].guest];
 
+        device->asked++;
         switch (device->stage) {
         case DEVICE_NONE:
                 return;
@@ -193,11 +193,12 @@ void guests_ask_to_unplug(struct world *world, unsigned host, unsigned nic, bool
 static void unplug(struct world *world, unsigned host, unsigned nic)
 {
         struct device *device = &world->nics[nic].devices[host];
-        struct guest *guest = &world->guests[world->nics[nic].guest];
+        const struct guest *guest = &world->guests[world->nics[nic].guest];
 
         if (guest->refusal == REFUSES_ALWAYS || guest->refusal == REFUSES_SAYING_SO ||
-            (guest->refusal == REFUSES_FIRST && guest->refused == 0)) {
-                guest->refused++;
+            (guest->refusal == REFUSES_FIRST && device->refused == 0) ||
+            (guest->refusal == REFUSES_LONG && device->refused <= sim_policy.unplug_attempts)) {
+                device->refused++;
                 device->unplug_pending = false;
                 if (guest->refusal == REFUSES_SAYING_SO)
                         libvirt_tell(world, host, world->nics[nic].guest, MESSAGE_DEVICE_REMOVAL_FAILED, TEXT_NONE,

@@ -309,8 +309,9 @@ static void loaded(struct world *world, unsigned guest_number)
         TRACE(world, "host %u: guest %u is loaded", destination, guest_number);
         if (guest->standby)
                 guests_accept_standby(world, guest_number, destination);
-        libvirt_tell(world, destination, guest_number, MESSAGE_MIGRATION,
-                     migration->postcopy ? TEXT_POSTCOPY : TEXT_COMPLETED, 0);
+        /* "completed" may come just before the guest runs: too late for its frames. */
+        if (migration->postcopy)
+                libvirt_tell(world, destination, guest_number, MESSAGE_MIGRATION, TEXT_POSTCOPY, 0);
         next(world, guest_number, MIGRATION_RESUMED, random_between(&world->random, 100, 1500) * MILLISECOND);
 }
 
@@ -344,6 +345,8 @@ static void resumed(struct world *world, unsigned guest_number)
         world->statistics->arrivals++;
         world->touched = true;
         world->by_daemon = false;
+        if (!migration->postcopy)
+                libvirt_tell(world, destination, guest_number, MESSAGE_MIGRATION, TEXT_COMPLETED, 0);
         libvirt_tell(world, destination, guest_number, MESSAGE_RESUMED, TEXT_NONE, 0);
         libvirt_tell(world, destination, guest_number, MESSAGE_LIFECYCLE, TEXT_RESUMED_MIGRATED, 0);
         libvirt_tell(world, migration->source, guest_number, MESSAGE_MIGRATION, TEXT_COMPLETED, 0);

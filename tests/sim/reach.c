@@ -139,9 +139,14 @@ static bool is_permitted(const struct world *world, unsigned host_number, unsign
         const struct device *device = &world->nics[nic].devices[host_number];
         enum failover_situation situation = host->agents[nic].decision.situation;
 
+        /* A VF that is being removed is not changed any more: it keeps its MAC until the guest lets go. */
+        if (device->stage != DEVICE_NONE && cards_vf_of(host, device)->dying && sender != SENDER_BRIDGE &&
+            card->steering != FAILOVER_STEERING_BOTH)
+                return true;
         /* It opened a VF that net_failover did not take; what it sends will tell. */
         if (device->stage == DEVICE_OPEN && !device->paired &&
-            (situation == FAILOVER_SITUATION_ON_VF || situation == FAILOVER_SITUATION_WITHDRAWING))
+            (situation == FAILOVER_SITUATION_ON_VF || situation == FAILOVER_SITUATION_WITHDRAWING ||
+             situation == FAILOVER_SITUATION_ISOLATED))
                 return true;
         /* It took the VF after all, long after it was seen to send by its standby (a pause does that). */
         if (takes_vf(device) && host->agents[nic].facts.sends_on_tap && situation == FAILOVER_SITUATION_WITHDRAWING &&
@@ -230,6 +235,16 @@ static void look_again(struct world *world, unsigned nic, uint64_t when)
         event->nic = (uint8_t) nic;
 }
 
+/* It has just done what the daemon asked of it, whatever has been decided since. */
+static bool was_asked_to_let_go(const struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct device *device = &world->nics[nic].devices[host_number];
+
+        return device->stage == DEVICE_RELEASED && device->asked_at > 0 &&
+               device->asked_life == world->hosts[host_number].life &&
+               world->now < device->asked_at + sim_policy.unplug_timeout - 2 * SECOND;
+}
+
 /* On a card that delivers to both, and is known to, a move has no moment without a path. */
 static bool must_be_gapless(const struct world *world, unsigned host_number, unsigned nic)
 {
@@ -241,7 +256,8 @@ static bool must_be_gapless(const struct world *world, unsigned host_number, uns
                host->agents[nic].facts.uplink_filter != FAILOVER_UNKNOWN &&
                host->agents[nic].decision.tables.pin == FAILOVER_PIN_UPLINK &&
                card->steering == FAILOVER_STEERING_BOTH && card->told == FAILOVER_STEERING_BOTH &&
-               (situation == FAILOVER_SITUATION_OFFERING || situation == FAILOVER_SITUATION_WITHDRAWING);
+               (situation == FAILOVER_SITUATION_OFFERING || situation == FAILOVER_SITUATION_WITHDRAWING ||
+                was_asked_to_let_go(world, host_number, nic));
 }
 
 static void judge(struct world *world, unsigned nic, enum sender sender, enum fate old, enum fate fate)
@@ -310,6 +326,7 @@ void reach_update(struct world *world)
                 }
         }
         checks_places(world);
+        checks_isolation(world);
         world->touched = false;
 }
 

@@ -54,7 +54,7 @@ static void look_at_all(void)
 {
         const uint64_t now = 10000 * SECOND;
 
-        for (unsigned bits = 0; bits < 1u << 10; bits++)
+        for (unsigned bits = 0; bits < 1u << 11; bits++)
                 for (unsigned known = 0; known < 3 * 3 * 3; known++)
                         for (unsigned steering = 0; steering < FAILOVER_STEERING_COUNT; steering++)
                                 for (unsigned guest = 0; guest < FAILOVER_GUEST_COUNT; guest++) {
@@ -71,6 +71,8 @@ static void look_at_all(void)
                                                 .touched = bits & 8,
                                                 .prepared = bits & 16 ? FAILOVER_YES : FAILOVER_NO,
                                                 .vf_gone = bits & 32,
+                                                .pf_dead = bits & 1024,
+                                                .unplug_refused = bits & 1024,
                                                 .obstacle =
                                                         bits & 64 ? FAILOVER_REASON_VF_NOT_OURS : FAILOVER_REASON_NONE,
                                                 .vf_filter = bits & 128 ? FAILOVER_YES : FAILOVER_NO,

@@ -121,7 +121,7 @@ static void make_guest(struct world *world, unsigned number)
         guest->pairs = !random_chance(random, 7);
         guest->opens_alone = random_chance(random, 50);
         guest->talks = !guest->pairs || !random_chance(random, 25);
-        guest->refusal = random_chance(random, 80) ? REFUSES_NEVER : (enum refusal) random_below(random, 4);
+        guest->refusal = random_chance(random, 80) ? REFUSES_NEVER : (enum refusal) random_below(random, 5);
         guest->boot_time = random_between(random, 2000, 30000) * MILLISECOND;
         guest->probe_time = random_between(random, 20, 3000) * MILLISECOND;
         guest->open_time = random_between(random, 5, 500) * MILLISECOND;

@@ -230,6 +230,10 @@ struct device {
         int8_t mac;                /* as the driver read it */
         unsigned generation;       /* of its next step */
         unsigned unplug_generation;
+        unsigned refused;    /* how often since it was plugged */
+        unsigned asked;      /* ... by whomever */
+        uint64_t asked_at;   /* by the daemon, the last time */
+        unsigned asked_life; /* ... by which */
 };
 
 enum instance_state {
@@ -250,6 +254,7 @@ struct instance {
 enum refusal {
         REFUSES_NEVER,
         REFUSES_FIRST,  /* does not let go when asked the first time */
+        REFUSES_LONG,   /* ... until it was asked more often than once is given up */
         REFUSES_ALWAYS, /* ... ever */
         REFUSES_SAYING_SO,
 };
@@ -269,8 +274,6 @@ struct guest {
         bool talks;        /* sends by itself */
         enum refusal refusal;
         uint64_t boot_time, probe_time, open_time, pair_time, unplug_time, close_time;
-
-        unsigned refused; /* how often in this stay of the VF */
 };
 
 struct nic {
@@ -392,6 +395,7 @@ struct reach {
         uint64_t deaf_since[SENDERS];
         uint64_t fate_since;
         bool reported;
+        uint64_t isolated_since; /* it listens to a VF of a dead card, and its daemon has had nothing else to do */
 };
 
 struct statistics {
@@ -473,6 +477,8 @@ void disturbances_end(struct world *world, const struct event *event);
 /* cards.c: what the kernel does */
 struct card *cards_uplink(struct host *host); /* NULL while it has none */
 const struct vf *cards_vf_of(const struct host *host, const struct device *device);
+bool cards_has_link(const struct card *card);
+bool cards_has_dying_vf(const struct card *card);
 unsigned cards_vectors(const struct world *world, unsigned host, unsigned card, unsigned vf);
 void cards_make_vfs(struct world *world, unsigned host, unsigned card);
 void cards_remove_vfs(struct world *world, unsigned host, unsigned card);
@@ -552,6 +558,7 @@ void daemon_hold(struct world *world, unsigned host, unsigned nic, bool hold, bo
 void daemon_collect(struct world *world, unsigned host, unsigned nic);
 bool daemon_poll_vectors(struct world *world, unsigned host, unsigned nic);
 void daemon_poll_tap(struct world *world, unsigned host, unsigned nic);
+bool daemon_filter_belongs(const struct host *host, const struct agent *agent, unsigned card);
 enum failover_reason daemon_find_free(const struct world *world, unsigned host, unsigned *ret_vf);
 
 /* daemon_actions.c */
@@ -573,6 +580,7 @@ void checks_before_write(struct world *world, unsigned host, unsigned nic, enum 
 void checks_after_write(struct world *world, unsigned host, unsigned nic, enum failover_action action);
 void checks_at_the_end(struct world *world);
 void checks_places(struct world *world);
+void checks_isolation(struct world *world);
 void checks_arrival(struct world *world, unsigned host, unsigned nic, bool announced);
 void checks_probe(struct world *world, unsigned host, unsigned nic);
 bool checks_troubled(const struct world *world, unsigned host);

@@ -260,6 +260,156 @@ START_TEST(release_is_asked_again_and_then_given_up)
 }
 END_TEST
 
+/* On a VF whose card has lost its carrier, and asked as often as it is asked. */
+static struct failover_facts facts_refused_on_a_dead_card(void)
+{
+        struct failover_facts facts = facts_on_vf();
+
+        facts.uplink_up = false;
+        facts.pf_dead = true;
+        facts.unplug_asked = now - policy.unplug_timeout;
+        facts.unplug_attempts = policy.unplug_attempts;
+        return facts;
+}
+
+START_TEST(who_keeps_a_vf_that_leads_nowhere_is_isolated)
+{
+        struct failover_facts facts = facts_refused_on_a_dead_card();
+        struct failover_decision decision = decide(&facts);
+
+        /* Not before the last time that it was asked has run out. */
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_UPLINK_DOWN);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_UNPLUG_REFUSED);
+        failover_give_up(&facts, decision.give_up, now, 60 * SECOND);
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ISOLATED);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_ISOLATED);
+        ck_assert_uint_eq(decision.deadline, now + 60 * SECOND);
+        ck_assert(decision.watch_vectors);
+        /* It may listen on either. */
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_YES);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        ck_assert_int_eq(facts.copy_rule, FAILOVER_YES);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
+
+        /* After the pause it is asked again, and remains what it is. */
+        facts.unplug_refused_until = facts.back_off_until = now;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_DETACH_VF);
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ISOLATED);
+        ck_assert_uint_eq(decision.deadline, now + policy.unplug_timeout);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
+
+        /* It obeys in the end. */
+        facts.vectors = FAILOVER_NO;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWN);
+        ck_assert(!facts.unplug_refused);
+}
+END_TEST
+
+START_TEST(a_link_that_returns_ends_the_isolation)
+{
+        struct failover_facts facts = facts_refused_on_a_dead_card();
+        struct failover_decision decision;
+
+        failover_give_up(&facts, FAILOVER_REASON_UNPLUG_REFUSED, now, 60 * SECOND);
+        settle(&facts);
+        facts.uplink_up = true;
+        facts.pf_dead = false;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_UNPLUG_REFUSED);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_UPLINK);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_NO);
+        ck_assert_int_eq(facts.copy_rule, FAILOVER_NO);
+        /* A loss within the pause is the same refusal. */
+        facts.pf_dead = true;
+        ck_assert_int_eq(decide(&facts).situation, FAILOVER_SITUATION_ISOLATED);
+        /* A guest that may keep its VF again is asked anew before it counts as isolated. */
+        facts.pf_dead = false;
+        facts.back_off_until = facts.unplug_refused_until = now;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_NONE);
+        facts.uplink_up = false;
+        facts.pf_dead = true;
+        decision = decide(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.actions[decision.actions_count - 1], FAILOVER_DETACH_VF);
+}
+END_TEST
+
+START_TEST(isolation_is_told_of_whoever_listens_to_a_dead_vf_only)
+{
+        struct failover_facts facts = facts_refused_on_a_dead_card(), other;
+
+        failover_give_up(&facts, FAILOVER_REASON_UNPLUG_REFUSED, now, 60 * SECOND);
+        ck_assert_int_eq(decide(&facts).situation, FAILOVER_SITUATION_ISOLATED);
+
+        /* A migration and a pause change nothing, but the guest is not asked. */
+        other = facts;
+        other.outgoing = true;
+        other.unplug_asked_by_qemu = true;
+        other.unplug_refused_until = now;
+        ck_assert_int_eq(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        settle(&other);
+        ck_assert_uint_eq(other.unplug_attempts, 0);
+        other.outgoing = false;
+        other.guest = FAILOVER_GUEST_PAUSED;
+        ck_assert_int_eq(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        settle(&other);
+        ck_assert_uint_eq(other.unplug_attempts, 0);
+
+        /* The card went, and the VF with it: nothing can be read any more. */
+        other = facts;
+        other.uplink_present = false;
+        other.vf_gone = true;
+        other.vectors = FAILOVER_UNKNOWN;
+        other.vf_filter = FAILOVER_UNKNOWN;
+        ck_assert_int_eq(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        ck_assert_int_eq(decide(&other).tables.pin, FAILOVER_PIN_TAP);
+
+        /* It has let go, or listens to its standby, or is not there, or nobody wants it reached. */
+        other = facts;
+        other.vectors = FAILOVER_NO;
+        ck_assert_int_ne(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        other = facts;
+        other.sends_on_tap = true;
+        ck_assert_int_ne(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        other = facts;
+        other.guest = FAILOVER_GUEST_ABSENT;
+        ck_assert_int_ne(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        other = facts;
+        other.obstacle = FAILOVER_REASON_LINK_DOWN;
+        ck_assert_int_ne(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        other.obstacle = FAILOVER_REASON_NIC_GONE;
+        ck_assert_int_ne(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+        /* The uplink is another one by now, and the VF's card is well: it is heard over the wire. */
+        other = facts;
+        other.pf_dead = false;
+        ck_assert_int_ne(decide(&other).situation, FAILOVER_SITUATION_ISOLATED);
+}
+END_TEST
+
+/* Where the PF wins, its filter would take away what still reaches the VF. */
+START_TEST(isolation_does_not_cut_a_vf_off)
+{
+        struct failover_facts facts = facts_refused_on_a_dead_card();
+
+        facts.steering = FAILOVER_STEERING_PF_WINS;
+        failover_give_up(&facts, FAILOVER_REASON_UNPLUG_REFUSED, now, 60 * SECOND);
+        settle(&facts);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_NO);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
+        /* A VF that lost its MAC gets nothing by it. */
+        facts.vf_filter = FAILOVER_NO;
+        settle(&facts);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+}
+END_TEST
+
 START_TEST(guest_without_driver_gives_the_vf_back)
 {
         struct failover_facts facts = facts_on_vf();
@@ -423,6 +573,30 @@ START_TEST(mac_is_not_changed_when_it_would_stay_or_was_read)
         facts.touched = false;
         facts.attached = FAILOVER_NO;
         ck_assert_int_eq(decide(&facts).actions[decide(&facts).actions_count - 1], FAILOVER_RESTORE_VF);
+}
+END_TEST
+
+/* The kernel takes the VF's name away, asks, and waits for the guest: until then the VF works. */
+START_TEST(vf_that_is_being_removed_serves_until_the_guest_lets_go)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.vf_gone = true;
+        facts.vf_filter = FAILOVER_UNKNOWN;
+        facts.prepared = FAILOVER_UNKNOWN;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_VF_REMOVED);
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_UPLINK);
+        ck_assert_int_eq(facts.copy_rule, FAILOVER_YES);
+        ck_assert_int_eq(facts.uplink_filter, FAILOVER_YES);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
+        facts.vectors = FAILOVER_NO;
+        decision = settle(&facts);
+        ck_assert_str_eq(decision.rule, "vf-gone");
+        ck_assert_int_eq(facts.pin, FAILOVER_PIN_TAP);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
 }
 END_TEST
 
@@ -677,6 +851,23 @@ START_TEST(who_was_asked_to_let_go_may_do_it_although_minds_have_changed)
         decision = settle(&facts);
         ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
         ck_assert_uint_eq(facts.unplug_asked, 0);
+
+        /* It was asked while its driver was down, and comes up with the request still in its ears. */
+        facts = facts_on_vf();
+        facts.vectors = FAILOVER_NO;
+        facts.vectors_since = now;
+        facts.held = true;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWN);
+        facts.held = false;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_OFFERING);
+        facts.vectors = FAILOVER_YES;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_int_eq(decision.reason, FAILOVER_REASON_MOVING);
+        /* A new release asks as often as any other. */
+        ck_assert_uint_eq(facts.unplug_attempts, 0);
 }
 END_TEST
 
@@ -889,7 +1080,7 @@ START_TEST(every_combination_of_facts_keeps_the_invariants)
                                                 for (int calling = 0; calling < 2; calling++)
                                                         FOR_EACH (facts.pin, FAILOVER_PIN_UNKNOWN, FAILOVER_PIN_UPLINK)
                                                                 FOR_EACH (facts.vf_filter, FAILOVER_NO, FAILOVER_YES)
-                                                                        for (unsigned bits = 0; bits < 1u << 8;
+                                                                        for (unsigned bits = 0; bits < 1u << 9;
                                                                              bits++) {
                                                                                 facts.call =
                                                                                         calling ? FAILOVER_CALL_ATTACH
@@ -906,12 +1097,14 @@ START_TEST(every_combination_of_facts_keeps_the_invariants)
                                                                                                           : FAILOVER_NO;
                                                                                 facts.announce_wanted = bits & 64;
                                                                                 facts.settable_in_use = bits & 128;
+                                                                                facts.unplug_refused = bits & 256;
+                                                                                facts.pf_dead = bits & 256;
                                                                                 failover_decide(&facts, &policy, now,
                                                                                                 &decision);
                                                                                 check_invariants(&facts, &decision);
                                                                                 combinations++;
                                                                         }
-        ck_assert_uint_gt(combinations, 800000);
+        ck_assert_uint_gt(combinations, 1600000);
 }
 END_TEST
 
@@ -924,11 +1117,16 @@ int main(void)
         tcase_add_test(walks, acquire_walks_from_synthetic_to_vf);
         tcase_add_test(walks, release_keeps_both_paths_until_the_guest_lets_go);
         tcase_add_test(walks, release_is_asked_again_and_then_given_up);
+        tcase_add_test(walks, who_keeps_a_vf_that_leads_nowhere_is_isolated);
+        tcase_add_test(walks, a_link_that_returns_ends_the_isolation);
+        tcase_add_test(walks, isolation_is_told_of_whoever_listens_to_a_dead_vf_only);
+        tcase_add_test(walks, isolation_does_not_cut_a_vf_off);
         tcase_add_test(walks, guest_without_driver_gives_the_vf_back);
         tcase_add_test(walks, guest_that_does_not_use_the_vf_loses_it);
         tcase_add_test(walks, confirmation_begins_when_the_frames_go_to_the_vf);
         tcase_add_test(walks, vf_that_lost_its_mac_is_taken_out_and_given_again);
         tcase_add_loop_test(walks, vf_that_vanished_is_given_up_only_when_qemu_has_let_go, 0, 3);
+        tcase_add_test(walks, vf_that_is_being_removed_serves_until_the_guest_lets_go);
         tcase_add_test(walks, mac_is_not_changed_when_it_would_stay_or_was_read);
         tcase_add_test(walks, nothing_is_turned_to_an_uplink_that_forwards_nothing);
         tcase_add_test(walks, what_cannot_be_read_turns_nothing);
