@@ -134,11 +134,16 @@ struct pf_driver {
 
         /* (slow) Makes the PF have this many VFs: writes sriov_numvfs, by way of 0 when there are some already (the
          * kernel knows no other), so every VF vanishes; the caller has seen to it that none is in use. VFs made here
-         * get no host driver (sriov_drivers_autoprobe = 0), so no DHCP client or bridge finds their netdevs; with 0 VFs
-         * the kernel's default (1) is set again. The number that is there already is success and changes nothing. On
-         * failure the old number and setting are tried again. -ERANGE beyond total_vfs, with the number that the card
-         * can have. */
+         * get no host driver (sriov_drivers_autoprobe = 0), so no DHCP client or bridge finds their netdevs; that
+         * setting then stays, and is not touched with 0 VFs: only the caller can know what it was before. The number
+         * that is there already is success and changes nothing. On failure the old number and setting are tried
+         * again. -ERANGE beyond total_vfs, with the number that the card can have. */
         int (*set_vf_count)(struct pf *pf, unsigned count, struct vswitch_error *error);
+
+        /* Does the kernel offer new VFs to host drivers (sriov_drivers_autoprobe)? It is the PCI device's setting: it
+         * outlives VFs and the PF's driver, until the host boots. -EOPNOTSUPP before Linux 4.12, which always does. */
+        int (*read_autoprobe)(struct pf *pf, bool *ret, struct vswitch_error *error);
+        int (*set_autoprobe)(struct pf *pf, bool wanted, struct vswitch_error *error);
 
         /* Uplink filters: MACs in the PF's own unicast list. Adding what is there and removing what is not there
          * are success. */
@@ -154,8 +159,9 @@ struct pf_driver {
 
         /* (slow) Binds the VF to `driver` ("vfio-pci", "igbvf") or to none (""): driver_override, unbind, probe. The
          * override is left empty afterwards unless `driver` is "vfio-pci". -EBUSY while a process has the VF open
-         * through VFIO (the kernel would wait for it for ever); -ENODEV with the way out when the driver is not
-         * loaded, -EOPNOTSUPP without an IOMMU, both before anything was changed. */
+         * through VFIO (the kernel would wait for it for ever), also when the VF has that driver already: it is not
+         * the caller's then; -ENODEV with the way out when the driver is not loaded, -EOPNOTSUPP without an IOMMU. All
+         * three before anything was changed. */
         int (*bind)(struct pf *pf, const char *vf_address, const char *driver, struct vswitch_error *error);
         /* (slow) Function level reset. -EOPNOTSUPP where the device has none. */
         int (*reset)(struct pf *pf, const char *vf_address, struct vswitch_error *error);
@@ -168,8 +174,29 @@ extern const char *pf_kernel_sysfs_root;
 
 /* Does any process hold this VF through VFIO (its device, or its group)? Used to recognise VFs in foreign hands
  * (another VM, DPDK). A VF that is not bound to a VFIO driver is not open. A few small reads when it is in use;
- * when it is not, a walk over the open files of all processes. */
+ * (slow) when it is not: a walk over the open files of all processes. */
 int pf_vf_is_open(const char *vf_address, bool *ret, struct vswitch_error *error);
+
+/* The same in two parts, for who asks about many VFs, or may not block. */
+
+/* The VFIO devices and groups that processes have open now. */
+struct pf_vfio_nodes {
+        char (*names)[64]; /* "/dev/vfio/12", "/dev/vfio/devices/vfio3"; malloc'ed */
+        size_t count;
+};
+
+/* (slow) One walk over the open files of all processes. Files that may not be looked at are passed over. */
+int pf_vfio_list_open(struct pf_vfio_nodes *ret, struct vswitch_error *error);
+
+enum pf_vf_use {
+        PF_VF_NOT_OPEN,
+        PF_VF_OPEN,
+        PF_VF_USE_UNKNOWN, /* nobody has its device open, but its group may be: only a list tells */
+};
+
+/* A few small reads. `nodes` NULL: there is no list, so the answer may be USE_UNKNOWN. -ENODEV: no such VF. */
+int pf_vf_use(const char *vf_address, const struct pf_vfio_nodes *nodes, enum pf_vf_use *ret,
+              struct vswitch_error *error);
 
 /* Names of the bits in `attributes` for sentences and logs: "VLAN, trust, MAC". Returns `buffer`. */
 const char *pf_attribute_names(uint32_t attributes, char *buffer, size_t size);

@@ -116,6 +116,16 @@ static int pf_kernel_set_vf_count(struct pf *pf, unsigned count, struct vswitch_
         return pf_sysfs_set_vf_count(pf->address, pf->name, count, error);
 }
 
+static int pf_kernel_read_autoprobe(struct pf *pf, bool *ret, struct vswitch_error *error)
+{
+        return pf_sysfs_read_autoprobe(pf->address, ret, error);
+}
+
+static int pf_kernel_set_autoprobe(struct pf *pf, bool wanted, struct vswitch_error *error)
+{
+        return pf_sysfs_set_autoprobe(pf->address, wanted, error);
+}
+
 static struct fdb_entry own_entry(const struct pf *pf, const struct vswitch_mac *mac)
 {
         return (struct fdb_entry){ .mac = *mac, .ifindex = pf->ifindex, .state = NUD_PERMANENT, .flags = NTF_SELF };
@@ -187,6 +197,8 @@ const struct pf_driver pf_kernel_driver = {
         .list_statistics = pf_kernel_list_statistics,
         .read_statistics = pf_kernel_read_statistics,
         .set_vf_count = pf_kernel_set_vf_count,
+        .read_autoprobe = pf_kernel_read_autoprobe,
+        .set_autoprobe = pf_kernel_set_autoprobe,
         .uplink_filter_add = pf_kernel_uplink_filter_add,
         .uplink_filter_remove = pf_kernel_uplink_filter_remove,
         .uplink_filter_list = pf_kernel_uplink_filter_list,

@@ -425,22 +425,23 @@ static int check_bindable(const char *address, const char *driver, struct vswitc
         return r;
 }
 
+static int check_closed(const char *address, const char *driver, struct vswitch_error *error)
+{
+        bool is_open = false;
+        int r = pf_sysfs_driver_is_vfio(driver) ? pf_vf_is_open(address, &is_open, error) : 0;
+
+        if (r == 0 && is_open)
+                return vswitch_error_set(error, -EBUSY, "%s is in use: a process has it open through VFIO", address);
+        return r;
+}
+
 static int unbind(const char *address, const char *driver, struct vswitch_error *error)
 {
         char path[PATH_MAX];
-        bool is_open = false;
-        int r;
+        int r = check_closed(address, driver, error);
 
-        if (pf_sysfs_driver_is_vfio(driver)) {
-                r = pf_vf_is_open(address, &is_open, error);
-                if (r < 0)
-                        return r;
-                if (is_open)
-                        return vswitch_error_set(error, -EBUSY, "%s is in use: a process has it open through VFIO",
-                                                 address);
-        }
         device_path(path, address, "driver/unbind");
-        return write_text(path, address, error);
+        return r < 0 ? r : write_text(path, address, error);
 }
 
 static int probe(const char *address, const char *driver, struct vswitch_error *error)
@@ -476,8 +477,10 @@ int pf_sysfs_bind(const char *address, const char *driver, struct vswitch_error 
         if (r < 0)
                 return vswitch_error_set(error, r, "there is no PCI device %s", address);
 
-        if (strcmp(bound, driver) == 0)
-                return set_override(address, keeps_override ? driver : "", error);
+        if (strcmp(bound, driver) == 0) {
+                r = check_closed(address, driver, error);
+                return r < 0 ? r : set_override(address, keeps_override ? driver : "", error);
+        }
 
         if (driver[0] != '\0') {
                 r = check_bindable(address, driver, error);
@@ -531,16 +534,30 @@ static int write_number(const char *address, const char *file, unsigned value, s
         return write_text(path, text, error);
 }
 
-/* Kernels before 4.12 have no such setting: there host drivers take the VFs, and are unbound when a VF is claimed. */
-static int set_autoprobe(const char *address, unsigned value, struct vswitch_error *error)
+int pf_sysfs_read_autoprobe(const char *address, bool *ret, struct vswitch_error *error)
 {
         char path[PATH_MAX];
-        unsigned present = 0;
+        unsigned value = 0;
+        int r;
 
         device_path(path, address, "sriov_drivers_autoprobe");
-        if (read_number(path, &present) < 0 || present == value)
-                return 0;
-        return write_number(address, "sriov_drivers_autoprobe", value, error);
+        r = read_number(path, &value);
+        if (r == -ENOENT)
+                return vswitch_error_set(error, -EOPNOTSUPP, "this kernel offers every new VF to host drivers");
+        if (r < 0)
+                return vswitch_error_set(error, r, "cannot read %s: %s", path, vswitch_error_text(NULL, r));
+        *ret = value != 0;
+        return 0;
+}
+
+int pf_sysfs_set_autoprobe(const char *address, bool wanted, struct vswitch_error *error)
+{
+        bool present = false;
+        int r = pf_sysfs_read_autoprobe(address, &present, error);
+
+        if (r < 0 || present == wanted)
+                return r;
+        return write_number(address, "sriov_drivers_autoprobe", wanted, error);
 }
 
 /* The kernel waits for ever for a VFIO user to let go of a VF that it removes. */
@@ -580,7 +597,8 @@ int pf_sysfs_set_vf_count(const char *address, const char *name, unsigned count,
 {
         struct vswitch_error refusal = { 0 };
         char path[PATH_MAX];
-        unsigned total = 0, old = 0, autoprobe = 1;
+        unsigned total = 0, old = 0;
+        bool autoprobe = false, has_autoprobe;
         int r = check_device(address);
 
         device_path(path, address, "sriov_totalvfs");
@@ -594,8 +612,9 @@ int pf_sysfs_set_vf_count(const char *address, const char *name, unsigned count,
                 return vswitch_error_set(error, r, "cannot read %s: %s", path, vswitch_error_text(NULL, r));
         if (old == count)
                 return 0;
-        device_path(path, address, "sriov_drivers_autoprobe");
-        (void) read_number(path, &autoprobe);
+        /* Kernels before 4.12 have no such setting: there host drivers take the VFs, and are unbound when one is
+         * claimed. */
+        has_autoprobe = pf_sysfs_read_autoprobe(address, &autoprobe, NULL) == 0;
 
         if (old > 0) {
                 r = check_nobody_has_a_vf(address, error);
@@ -606,13 +625,17 @@ int pf_sysfs_set_vf_count(const char *address, const char *name, unsigned count,
                         return vswitch_error_set(error, r, "cannot remove the %u VFs of %s: %s", old, name,
                                                  vswitch_error_text(&refusal, r));
         }
-        r = set_autoprobe(address, count > 0 ? 0 : 1, &refusal);
-        if (r == 0 && count > 0)
+        if (count == 0)
+                return 0;
+        if (has_autoprobe)
+                r = pf_sysfs_set_autoprobe(address, false, &refusal);
+        if (r == 0)
                 r = write_number(address, "sriov_numvfs", count, &refusal);
         if (r == 0)
                 return 0;
 
-        (void) set_autoprobe(address, autoprobe, NULL);
+        if (has_autoprobe)
+                (void) pf_sysfs_set_autoprobe(address, autoprobe, NULL);
         if (old > 0)
                 (void) write_number(address, "sriov_numvfs", old, NULL);
         return refused_count(name, count, r, &refusal, error);

@@ -33,5 +33,8 @@ bool pf_sysfs_has_upper(const char *netdev);
 int pf_sysfs_vectors(const char *address, unsigned *ret);
 int pf_sysfs_bind(const char *address, const char *driver, struct vswitch_error *error);
 int pf_sysfs_reset(const char *address, struct vswitch_error *error);
+/* See struct pf_driver. */
+int pf_sysfs_read_autoprobe(const char *address, bool *ret, struct vswitch_error *error);
+int pf_sysfs_set_autoprobe(const char *address, bool wanted, struct vswitch_error *error);
 /* See set_vf_count in pf.h. `name` is the PF's for sentences. */
 int pf_sysfs_set_vf_count(const char *address, const char *name, unsigned count, struct vswitch_error *error);

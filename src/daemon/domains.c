@@ -5,6 +5,7 @@
  * NICs.
  */
 
+#include "src/daemon/definitions.h"
 #include "src/daemon/log.h"
 #include "src/daemon/manager.h"
 
@@ -264,6 +265,11 @@ static void on_listed(struct guest **guests, size_t count, void *userdata)
         manager_schedule(manager);
 }
 
+static void on_defined(struct guest *const *definitions, size_t count, bool all, void *userdata)
+{
+        definitions_apply(userdata, definitions, count, all);
+}
+
 static void on_connection(bool connected, const char *sentence, void *userdata)
 {
         struct manager *manager = userdata;
@@ -290,6 +296,7 @@ static void on_connection(bool connected, const char *sentence, void *userdata)
 const struct guests_callbacks domains_callbacks = {
         .connection = on_connection,
         .listed = on_listed,
+        .defined = on_defined,
         .changed = on_changed,
         .event = on_event,
 };

@@ -18,6 +18,7 @@
 
 #include "src/daemon/log.h"
 #include "src/daemon/manager.h"
+#include "src/daemon/vf_users.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct hook_wait {
         char uuid[GUEST_UUID_SIZE];
         char *xml;
         bool is_restore; /* from a file, not from another host */
+        bool is_leased;  /* a VF for each that the guest brings */
         control_hook_reply reply;
         void *token;
 };
@@ -180,38 +182,6 @@ static bool all_prepared(struct manager *manager, const struct hook_wait *wait, 
         return true;
 }
 
-static void continue_wait(struct manager *manager, struct hook_wait *wait)
-{
-        const struct manager_domain *domain = nics_find_domain(manager, wait->uuid);
-        const char *failed = NULL;
-
-        if (!domain || !domain->guest)
-                refuse(manager, wait, "its lease was lost");
-        else if (all_prepared(manager, wait, domain->guest, &failed))
-                answer(manager, wait, domain->guest);
-        else if (failed)
-                refuse(manager, wait, failed);
-        else if (manager_now(manager) >= wait->deadline)
-                refuse(manager, wait, "the VF was not ready in time");
-}
-
-void hook_continue(struct manager *manager)
-{
-        struct hook_wait *wait, *next;
-
-        for (wait = TAILQ_FIRST(&manager->hook_waits); wait; wait = next) {
-                next = TAILQ_NEXT(wait, entry);
-                continue_wait(manager, wait);
-        }
-}
-
-uint64_t hook_deadline(const struct manager *manager)
-{
-        const struct hook_wait *first = TAILQ_FIRST(&manager->hook_waits); /* they are in the order of their coming */
-
-        return first ? first->deadline : FAILOVER_NEVER;
-}
-
 /* Leases a VF for each VF that the guest brings. */
 static int lease_all(struct manager *manager, const struct hook_wait *wait, const struct guest *guest,
                      struct vswitch_error *error)
@@ -244,6 +214,83 @@ static int lease_all(struct manager *manager, const struct hook_wait *wait, cons
         return 0;
 }
 
+/* The announced guest becomes known, and gets its leases. */
+static int expect(struct manager *manager, const struct hook_wait *wait, struct vswitch_error *error)
+{
+        struct manager_domain *domain;
+        struct guest *guest = NULL;
+        int r = guest_parse_xml(wait->xml, &guest, error);
+
+        if (r < 0)
+                return r;
+        domain = nics_add_domain(manager, wait->uuid, wait->name);
+        if (!domain) {
+                guest_free(guest);
+                return -ENOMEM;
+        }
+        /* Whatever is known of an earlier stay here is over, although its last event may not have come yet. */
+        failover_presence_on_expected(&domain->presence);
+        nics_apply_guest(manager, domain, guest);
+        return lease_all(manager, wait, guest, error);
+}
+
+/* While it is being found out who has VFs open, a refusal would be too early: then it is tried again when that is known.
+ * Until then nothing keeps the NICs, which own nothing here. */
+static void expect_or_refuse(struct manager *manager, struct hook_wait *wait)
+{
+        struct vswitch_error error = { 0 };
+        int r;
+
+        if (vf_users_awaited(manager))
+                return;
+        r = expect(manager, wait, &error);
+        wait->is_leased = r == 0;
+        if (r < 0 && !vf_users_awaited(manager))
+                refuse(manager, wait, vswitch_error_text(&error, r));
+}
+
+static bool is_here(const struct manager_domain *domain)
+{
+        return domain &&
+               (domain->presence.state == FAILOVER_GUEST_RUNNING || domain->presence.state == FAILOVER_GUEST_PAUSED);
+}
+
+static void continue_wait(struct manager *manager, struct hook_wait *wait)
+{
+        const struct manager_domain *domain = nics_find_domain(manager, wait->uuid);
+        const char *failed = NULL;
+
+        if (!wait->is_leased && !is_here(domain) && manager_now(manager) < wait->deadline)
+                expect_or_refuse(manager, wait); /* a lease makes its NIC dirty: it is looked at again after that */
+        else if (!wait->is_leased)
+                refuse(manager, wait, "no free VF was found in time");
+        else if (!domain || !domain->guest)
+                refuse(manager, wait, "its lease was lost");
+        else if (all_prepared(manager, wait, domain->guest, &failed))
+                answer(manager, wait, domain->guest);
+        else if (failed)
+                refuse(manager, wait, failed);
+        else if (manager_now(manager) >= wait->deadline)
+                refuse(manager, wait, "the VF was not ready in time");
+}
+
+void hook_continue(struct manager *manager)
+{
+        struct hook_wait *wait, *next;
+
+        for (wait = TAILQ_FIRST(&manager->hook_waits); wait; wait = next) {
+                next = TAILQ_NEXT(wait, entry);
+                continue_wait(manager, wait);
+        }
+}
+
+uint64_t hook_deadline(const struct manager *manager)
+{
+        const struct hook_wait *first = TAILQ_FIRST(&manager->hook_waits); /* they are in the order of their coming */
+
+        return first ? first->deadline : FAILOVER_NEVER;
+}
+
 static bool brings_vf(const struct guest *guest)
 {
         for (size_t i = 0; i < guest->vfs_count; i++)
@@ -257,7 +304,6 @@ static void on_arrival(struct manager *manager, const char *name, const char *xm
 {
         struct vswitch_error error = { 0 };
         struct hook_wait *wait = NULL;
-        struct manager_domain *domain;
         struct guest *guest = NULL;
         int r = guest_parse_xml(xml, &guest, &error);
 
@@ -272,24 +318,19 @@ static void on_arrival(struct manager *manager, const char *name, const char *xm
                 reply(token, NULL, NULL);
                 return;
         }
-        domain = nics_find_domain(manager, guest->uuid);
-        if (domain &&
-            (domain->presence.state == FAILOVER_GUEST_RUNNING || domain->presence.state == FAILOVER_GUEST_PAUSED)) {
+        if (is_here(nics_find_domain(manager, guest->uuid))) {
                 /* Somebody migrates it to the host that it runs on. libvirt asks its hook before it notices. */
                 guest_free(guest);
                 reply(token, NULL, NULL);
                 return;
         }
-        domain = nics_add_domain(manager, guest->uuid, name);
         wait = calloc(1, sizeof(*wait));
-        if (!domain || !wait || !(wait->xml = strdup(xml))) {
+        if (!wait || !(wait->xml = strdup(xml))) {
                 guest_free(guest);
                 free(wait);
                 reply(token, NULL, NULL);
                 return;
         }
-        /* Whatever is known of an earlier stay here is over, although its last event may not have come yet. */
-        failover_presence_on_expected(&domain->presence);
         snprintf(wait->uuid, sizeof(wait->uuid), "%s", guest->uuid);
         snprintf(wait->name, sizeof(wait->name), "%s", name);
         wait->is_restore = is_restore;
@@ -297,11 +338,8 @@ static void on_arrival(struct manager *manager, const char *name, const char *xm
         wait->reply = reply;
         wait->token = token;
         TAILQ_INSERT_TAIL(&manager->hook_waits, wait, entry);
-        nics_apply_guest(manager, domain, guest);
-
-        r = lease_all(manager, wait, domain->guest, &error);
-        if (r < 0)
-                refuse(manager, wait, vswitch_error_text(&error, r));
+        guest_free(guest);
+        expect_or_refuse(manager, wait);
         manager_schedule(manager);
 }
 

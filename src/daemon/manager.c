@@ -11,8 +11,10 @@
  */
 
 #include "src/daemon/manager.h"
+#include "src/daemon/definitions.h"
 #include "src/daemon/explain.h"
 #include "src/daemon/log.h"
+#include "src/daemon/vf_users.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -514,6 +516,10 @@ int manager_new(sd_event *loop, const struct manager_options *options, struct ma
         if (r == 0)
                 r = pool_new(manager, error);
         if (r == 0)
+                r = vf_users_new(manager);
+        if (r == 0)
+                r = definitions_new(manager);
+        if (r == 0)
                 r = carrier_new(manager, error);
         if (r == 0)
                 r = switches_new(manager, error);
@@ -526,6 +532,7 @@ int manager_new(sd_event *loop, const struct manager_options *options, struct ma
                 manager_free(manager);
                 return r;
         }
+        vf_users_begin(manager);
         manager_schedule(manager);
         *ret = manager;
         return 0;
@@ -548,6 +555,8 @@ void manager_free(struct manager *manager)
         sd_event_source_unref(manager->carrier_source);
         nics_free_all(manager);
         switches_free(manager);
+        vf_users_free(manager);
+        definitions_free(manager);
         vswitch_netlink_monitor_close(manager->monitor);
         vswitch_netlink_close(manager->netlink);
         claim_store_close(manager->claims);

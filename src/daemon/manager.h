@@ -75,6 +75,7 @@ struct manager_switch {
         enum failover_reason obstacle;   /* why no NIC of this switch may have a VF (uplink-in-lag, ...), or NONE */
         bool filters_vlans;              /* the bridge does */
         char sentence[320];              /* why the switch is not usable, or "" */
+        char named_vfs[160];             /* vfs.c: the VFs that guests which are off keep from who waits, or "" */
         struct neighbours *neighbours;   /* of the switch; NULL while the bridge is not there */
         struct topology_devices devices; /* what stands between the bridge and the wire */
         char missing[IF_NAMESIZE];       /* a configured uplink that was warned about, while the others do */
@@ -193,6 +194,8 @@ struct manager {
         size_t switches_count;
         struct neighbourhood *neighbourhood; /* neighbours.c: all switches together */
         struct opened_pfs opened_pfs;        /* opened_pfs.c */
+        struct vf_users *vf_users;           /* vf_users.c */
+        struct definitions *definitions;     /* definitions.c */
         struct manager_domains domains;
         struct manager_nics nics;
         struct hook_waits hook_waits;
@@ -274,14 +277,18 @@ enum vf_state {
         VF_LEASED,
         VF_CLAIMED,
         VF_FOREIGN,
+        VF_NAMED,  /* nobody uses it, but the definition of a guest that is off names it. Shown as "foreign" */
+        VF_UNSEEN, /* who has it open is being found out, see vf_users.h. Shown as "foreign" */
 };
 enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
                         const struct pf_vf_attributes *attributes, char *owner, size_t owner_size);
 const char *vfs_state_to_string(enum vf_state state);
-/* Finds a free VF for a NIC of this switch. NONE with *ret and *ret_before filled, or why there is none. */
+/* Finds a free VF for a NIC of this switch. NONE with *ret and *ret_before filled, or why there is none: TURN when it is
+ * being found out, and everybody dirty then, whether one is free. */
 enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
                                    struct pf_vf_attributes *ret_before);
-/* How many free VFs may be given away now, those kept in reserve left out. */
+/* How many free VFs may be given away now, those kept in reserve left out. Those of which it is being found out count:
+ * nobody's VF is taken away before it is known that there is no other. */
 unsigned vfs_count_free(struct manager_switch *nic_switch);
 /* A VF as nobody has programmed it, all but the MAC; only attributes that `before` has. */
 struct pf_vf_attributes vfs_neutral_attributes(const struct pf_vf_attributes *before);

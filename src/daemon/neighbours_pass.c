@@ -5,6 +5,7 @@
 #include "src/daemon/log.h"
 #include "src/daemon/neighbours.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,23 +31,32 @@ static void free_vfs(struct pf_vf **vfs)
         free(*vfs);
 }
 
+static void free_attributes(struct pf_vf_attributes **attributes)
+{
+        free(*attributes);
+}
+
 /* What a VF holds is not to be listed, so a PF whose VFs cannot be read is left as it is. */
 static int read_vfs(struct neighbour_pf *pf, struct pf *device, uint64_t now, struct vswitch_error *error)
 {
+        struct pf_vf_attributes *attributes __attribute__((cleanup(free_attributes))) = NULL;
         struct pf_vf *vfs __attribute__((cleanup(free_vfs))) = NULL;
-        size_t count = 0;
+        size_t count = 0, attributes_count = 0;
         int r;
 
         if (!pf->vfs_stale && now < pf->vfs_read_at + VFS_LOOK)
                 return 0;
         r = device->driver->list_vfs(device, &vfs, &count, error);
+        if (r == 0 && count > 0)
+                r = device->driver->list_attributes(device, &attributes, &attributes_count, error);
         pf->vfs.count = 0;
         for (size_t i = 0; r == 0 && i < count; i++) {
-                struct pf_vf_attributes attributes = { 0 };
+                const struct pf_vf_attributes *vf = vfs[i].index < attributes_count ? &attributes[vfs[i].index] : NULL;
 
-                r = device->driver->read_attributes(device, vfs[i].index, &attributes, error);
-                if (r == 0 && (attributes.valid & PF_VF_MAC) && !vswitch_mac_is_zero(&attributes.mac))
-                        r = mac_list_add(&pf->vfs, &attributes.mac);
+                if (!vf || vf->valid == 0)
+                        r = vswitch_error_set(error, -ENODATA, "%s does not report a VF %u", pf->name, vfs[i].index);
+                else if ((vf->valid & PF_VF_MAC) && !vswitch_mac_is_zero(&vf->mac))
+                        r = mac_list_add(&pf->vfs, &vf->mac);
         }
         pf->vfs_stale = r < 0;
         pf->vfs_read_at = now;

@@ -6,6 +6,9 @@
  * A PF is needed while it is beneath a switch, while a worker thread uses it (a hold), and while a claim names it: a PF
  * that left the bridge, or whose driver was unbound, is still the one to ask about its VF, and to give the VF's
  * settings back to. When nobody needs it any more it is closed.
+ *
+ * A daemon that ends does not wait for ever for a worker that the kernel keeps (guests_free). What such a worker holds is
+ * left open, and its memory left alone, until the process is gone.
  */
 
 #include "src/daemon/manager.h"
@@ -103,8 +106,14 @@ void opened_pfs_close_unneeded(struct manager *manager)
 
 void opened_pfs_free(struct manager *manager)
 {
-        while (!SLIST_EMPTY(&manager->opened_pfs))
-                forget(manager, SLIST_FIRST(&manager->opened_pfs));
+        struct opened_pf *opened;
+
+        while ((opened = SLIST_FIRST(&manager->opened_pfs))) {
+                SLIST_REMOVE_HEAD(&manager->opened_pfs, entry);
+                if (opened->holds == 0)
+                        opened->pf->driver->close(opened->pf);
+                free(opened);
+        }
 }
 
 void opened_pfs_hold(struct manager *manager, const struct pf *pf)

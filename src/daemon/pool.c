@@ -12,6 +12,9 @@
  * the PF is taken into use and has no VF at all: then nobody else has made any. VFs that somebody made (a udev rule,
  * the driver's module parameter) stay as they are, and so does the setting that lets host drivers take them.
  *
+ * That setting (sriov_drivers_autoprobe) is switched off before VFs are made. Who found it on, and switched it off, notes
+ * that before, so that it is on again when there are 0 VFs, whichever vswitchd does that. Who found it off leaves it.
+ *
  * Reservations for a probe live as long as the connection of who asked, so a probe that is killed leaves none.
  *
  * VFs that come and go show in the kernel's device events only: without a host driver they have no netdev. A burst of
@@ -43,8 +46,9 @@ struct change {
         unsigned count;
         bool started;
         bool keep;
-        char *state_directory; /* with `keep` */
-        control_done done;     /* NULL: nobody waits */
+        char *state_directory;   /* with `keep` */
+        char *runtime_directory; /* where it is noted that autoprobe was on */
+        control_done done;       /* NULL: nobody waits */
         void *token;
 };
 
@@ -108,14 +112,48 @@ static void free_change(struct change *change)
         if (change->pf)
                 change->pf->driver->close(change->pf);
         free(change->state_directory);
+        free(change->runtime_directory);
         free(change);
+}
+
+/* Before VFs are made. */
+static int note_autoprobe(const struct change *change, struct vswitch_error *error)
+{
+        bool is_on = false;
+
+        if (change->pf->driver->read_autoprobe(change->pf, &is_on, NULL) < 0 || !is_on)
+                return 0;
+        return pool_state_note_autoprobe(change->runtime_directory, change->pf->address, error);
+}
+
+/* After a change: it is as it was, or is made so when there are no VFs any more. */
+static int settle_autoprobe(const struct change *change, bool none_left, struct vswitch_error *error)
+{
+        bool is_on = false;
+        int r;
+
+        if (!pool_state_has_autoprobe(change->runtime_directory, change->pf->address))
+                return 0;
+        r = change->pf->driver->read_autoprobe(change->pf, &is_on, error);
+        if (r == 0 && !is_on && none_left)
+                r = change->pf->driver->set_autoprobe(change->pf, true, error);
+        if (r < 0 || (!is_on && !none_left))
+                return r;
+        return pool_state_forget_autoprobe(change->runtime_directory, change->pf->address, error);
 }
 
 static int work_change(void *userdata, struct vswitch_error *error)
 {
         struct change *change = userdata;
-        int r = change->pf->driver->set_vf_count(change->pf, change->count, error);
+        int r = change->count > 0 ? note_autoprobe(change, error) : 0, settled;
 
+        if (r < 0)
+                return r;
+        r = change->pf->driver->set_vf_count(change->pf, change->count, error);
+        settled = settle_autoprobe(change, r == 0 && change->count == 0, r < 0 ? NULL : error);
+        if (r == 0 && settled < 0)
+                return vswitch_error_prefix(error, settled, "%s has %u VFs now, but new ones get no host driver",
+                                            change->pf->name, change->count);
         if (r < 0 || !change->keep)
                 return r;
         r = pool_state_write(change->state_directory, change->pf->address, change->count, error);
@@ -189,7 +227,9 @@ static int new_change(struct manager *manager, const struct pf *pf, unsigned cou
                 return -ENOMEM;
         change->manager = manager;
         change->count = count;
-        r = manager->options.pf_driver->open(manager->netlink, pf->name, &change->pf, error);
+        change->runtime_directory = strdup(manager->options.runtime_directory);
+        r = change->runtime_directory ? manager->options.pf_driver->open(manager->netlink, pf->name, &change->pf, error)
+                                      : -ENOMEM;
         if (r < 0) {
                 free_change(change);
                 return r;
@@ -251,6 +291,7 @@ static int for_each_vf(struct manager_switch *nic_switch, struct pf *pf, vf_visi
 struct users {
         char text[USERS_SIZE];
         unsigned count, left_out;
+        unsigned wanted; /* VFs: the first ones are there again, under their addresses */
 };
 
 static bool collect_user(const struct pf_vf *vf, enum vf_state state, const char *owner, void *userdata)
@@ -264,12 +305,22 @@ static bool collect_user(const struct pf_vf *vf, enum vf_state state, const char
         return true;
 }
 
+/* Who has a VF open, the worker looks itself; and a guest that is off loses none that comes back. */
+static bool collect_loser(const struct pf_vf *vf, enum vf_state state, const char *owner, void *userdata)
+{
+        const struct users *users = userdata;
+
+        if (state == VF_UNSEEN || (state == VF_NAMED && vf->index < users->wanted))
+                return true;
+        return collect_user(vf, state, owner, userdata);
+}
+
 static int refuse_while_in_use(struct manager_switch *nic_switch, struct pf *pf, unsigned count,
                                struct vswitch_error *error)
 {
-        struct users users = { 0 };
+        struct users users = { .wanted = count };
         char more[32] = "";
-        int r = for_each_vf(nic_switch, pf, collect_user, &users, error);
+        int r = for_each_vf(nic_switch, pf, collect_loser, &users, error);
 
         if (r < 0 || users.count == 0)
                 return r;

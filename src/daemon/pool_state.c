@@ -110,3 +110,35 @@ int pool_state_write(const char *state_directory, const char *pf_address, unsign
         }
         return 0;
 }
+
+int pool_state_note_autoprobe(const char *runtime_directory, const char *pf_address, struct vswitch_error *error)
+{
+        __attribute__((cleanup(free_string))) char *directory = NULL;
+        json_t *content;
+        int r = state_file_make_subdirectory(runtime_directory, "autoprobe", &directory, error);
+
+        if (r < 0)
+                return r;
+        content = json_pack("{s:i, s:b}", "version", STATE_VERSION, "before", 1);
+        if (!content)
+                return -ENOMEM;
+        r = state_file_write(directory, pf_address, content, error);
+        json_decref(content);
+        return r;
+}
+
+bool pool_state_has_autoprobe(const char *runtime_directory, const char *pf_address)
+{
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/autoprobe/%s.json", runtime_directory, pf_address);
+        return access(path, F_OK) == 0;
+}
+
+int pool_state_forget_autoprobe(const char *runtime_directory, const char *pf_address, struct vswitch_error *error)
+{
+        char directory[PATH_MAX];
+
+        snprintf(directory, sizeof(directory), "%s/autoprobe", runtime_directory);
+        return state_file_remove(directory, pf_address, error);
+}

@@ -2,15 +2,18 @@
 
 /*
  * Which VF is whose. A VF is free only when everything says so: no claim of ours, not set aside, no guest that libvirt
- * knows, no process that holds it through VFIO, no driver of somebody else's (DPDK's, a guest's), no netdev in use. In
- * doubt it is foreign, and a foreign VF is never touched.
+ * knows, no process that holds it through VFIO, no driver of somebody else's (DPDK's, a guest's), no netdev in use, no
+ * definition of a guest that is off. In doubt it is foreign, and a foreign VF is never touched.
  *
- * The questions come in the order of what they cost: a card with hundreds of VFs is asked only about those that may be
- * free by everything that this daemon and sysfs know.
+ * The questions come in the order of what they cost: a card is asked only when there is a VF that may be free by
+ * everything that this daemon and sysfs know. It is asked about all of them at once, as the kernel answers a question
+ * about one VF with all.
  */
 
+#include "src/daemon/definitions.h"
 #include "src/daemon/log.h"
 #include "src/daemon/manager.h"
+#include "src/daemon/vf_users.h"
 
 #include "vswitch/pf_sysfs.h"
 
@@ -29,6 +32,8 @@ const char *vfs_state_to_string(enum vf_state state)
         case VF_CLAIMED:
                 return "claimed";
         case VF_FOREIGN:
+        case VF_NAMED:
+        case VF_UNSEEN:
                 return "foreign";
         }
         return "invalid";
@@ -88,39 +93,51 @@ static bool netdev_in_use(struct manager *manager, const struct pf_vf *vf, const
         return false;
 }
 
-/* Its driver says that it is in somebody's hands. */
-static bool driver_has_it(const struct pf_vf *vf, char *owner, size_t owner_size)
+/* Whether a process has a VF open through VFIO that no guest of libvirt's has. */
+static enum vf_state vfio_state(struct manager *manager, const struct pf_vf *vf, bool fresh, char *owner,
+                                size_t owner_size)
+{
+        enum failover_known is_open = vf_users_has(manager, vf->address, fresh);
+
+        if (is_open != FAILOVER_NO) {
+                snprintf(owner, owner_size, "%s",
+                         is_open == FAILOVER_YES
+                                 ? "a process that vswitch does not know uses it through VFIO"
+                                 : "vswitch is finding out whether a process uses it through VFIO; ask again");
+                return is_open == FAILOVER_YES ? VF_FOREIGN : VF_UNSEEN;
+        }
+        /* vfio-pci may be left from anybody; a card's own variant somebody chose for a guest. */
+        if (strcmp(vf->driver, "vfio-pci") != 0) {
+                snprintf(owner, owner_size, "driver %s has it: somebody prepared it for a guest", vf->driver);
+                return VF_FOREIGN;
+        }
+        return VF_FREE;
+}
+
+/* Does its driver say that it is in somebody's hands? */
+static enum vf_state driver_state(struct manager *manager, const struct pf_vf *vf, bool fresh, char *owner,
+                                  size_t owner_size)
 {
         static const char *const programs[] = { "uio_pci_generic", "igb_uio" };
-        bool is_open = false;
 
         for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
                 if (strcmp(vf->driver, programs[i]) == 0) {
                         snprintf(owner, owner_size, "driver %s has it, for a program that drives it itself (DPDK)",
                                  vf->driver);
-                        return true;
+                        return VF_FOREIGN;
                 }
-        if (pf_sysfs_driver_is_vfio(vf->driver)) {
-                if (pf_vf_is_open(vf->address, &is_open, NULL) < 0 || is_open) {
-                        snprintf(owner, owner_size, "a process that vswitch does not know uses it through VFIO");
-                        return true;
-                }
-                /* vfio-pci may be left from anybody; a card's own variant somebody chose for a guest. */
-                if (strcmp(vf->driver, "vfio-pci") != 0) {
-                        snprintf(owner, owner_size, "driver %s has it: somebody prepared it for a guest", vf->driver);
-                        return true;
-                }
-                return false;
-        }
+        if (pf_sysfs_driver_is_vfio(vf->driver))
+                return vfio_state(manager, vf, fresh, owner, owner_size);
         if (vf->driver[0] && vf->netdev[0] == '\0') {
                 snprintf(owner, owner_size, "driver %s has it, without a netdev in this network namespace", vf->driver);
-                return true;
+                return VF_FOREIGN;
         }
-        return false;
+        return VF_FREE;
 }
 
-/* What is known of a VF without asking the card. FREE: it may be. */
-static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf, char *owner, size_t owner_size)
+/* What is known of a VF without asking the card. FREE: it may be. `fresh`: it is to be given away. */
+static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf, bool fresh, char *owner,
+                                 size_t owner_size)
 {
         const struct manager_nic *nic = vfs_claimant(manager, vf->address);
         const struct manager_domain *domain;
@@ -143,10 +160,10 @@ static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf
                 snprintf(owner, owner_size, "it has a claim that this vswitchd cannot use; see its log");
                 return VF_FOREIGN;
         }
-        return driver_has_it(vf, owner, owner_size) ? VF_FOREIGN : VF_FREE;
+        return driver_state(manager, vf, fresh, owner, owner_size);
 }
 
-/* ... and by what the card and the host's netdev say. */
+/* ... by what the card and the host's netdev say. */
 static enum vf_state seen_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
                                 const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
 {
@@ -165,12 +182,25 @@ static enum vf_state seen_state(struct manager_switch *nic_switch, const struct 
         return VF_FREE;
 }
 
+/* ... and by what its owner, who does not use it now, has said of it. */
+static enum vf_state named_state(struct manager *manager, const struct pf_vf *vf, char *owner, size_t owner_size)
+{
+        const char *domain = definitions_find_owner(manager, vf->address);
+
+        if (!domain)
+                return VF_FREE;
+        snprintf(owner, owner_size, "named by domain %s, which is off", domain);
+        return VF_NAMED;
+}
+
 enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
                         const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
 {
-        enum vf_state state = known_state(nic_switch->manager, vf, owner, owner_size);
+        enum vf_state state = known_state(nic_switch->manager, vf, false, owner, owner_size);
 
-        return state != VF_FREE ? state : seen_state(nic_switch, vf, attributes, owner, owner_size);
+        if (state == VF_FREE)
+                state = seen_state(nic_switch, vf, attributes, owner, owner_size);
+        return state == VF_FREE ? named_state(nic_switch->manager, vf, owner, owner_size) : state;
 }
 
 /* Once for each PF, when somebody is to get a VF of it for the first time: what can this driver set? Asking writes to
@@ -193,12 +223,67 @@ static void ask_driver(struct pf *pf, unsigned vf_index)
                          pf_attribute_names(pf->cannot_set, cannot, sizeof(cannot)));
 }
 
+/* One look at all VFs of a PF, to give them away. */
+struct look {
+        struct pf_vf *vfs;
+        size_t count;
+        struct pf_vf_attributes *attributes; /* by the VF's index; read when a VF may be free */
+        size_t attributes_count;
+        bool asked;
+};
+
+static void look_clear(struct look *look)
+{
+        free(look->vfs);
+        free(look->attributes);
+}
+
+static const struct pf_vf_attributes *look_up_attributes(struct pf *pf, struct look *look, unsigned index)
+{
+        if (!look->asked && pf->driver->list_attributes(pf, &look->attributes, &look->attributes_count, NULL) < 0)
+                look->attributes_count = 0;
+        look->asked = true;
+        return index < look->attributes_count && look->attributes[index].valid ? &look->attributes[index] : NULL;
+}
+
+/* What of VF `place` would be in the way if it were given away now. *ret_attributes: what it is set to, when FREE. */
+static enum vf_state look_at(struct manager_switch *nic_switch, struct pf *pf, struct look *look, size_t place,
+                             const struct pf_vf_attributes **ret_attributes, char *owner, size_t owner_size)
+{
+        const struct pf_vf *vf = &look->vfs[place];
+        enum vf_state state = known_state(nic_switch->manager, vf, true, owner, owner_size);
+
+        if (state != VF_FREE)
+                return state;
+        *ret_attributes = look_up_attributes(pf, look, vf->index);
+        if (!*ret_attributes)
+                return VF_FOREIGN;
+        state = seen_state(nic_switch, vf, *ret_attributes, owner, owner_size);
+        return state == VF_FREE ? named_state(nic_switch->manager, vf, owner, owner_size) : state;
+}
+
+/* For who waits: the first VF that is kept for a guest which is off, and how many more. */
+static void tell_named(struct manager_switch *nic_switch, const struct pf_vf *first, const char *owner, unsigned count)
+{
+        char more[32] = "";
+
+        nic_switch->named_vfs[0] = '\0';
+        if (count == 0)
+                return;
+        if (count > 1)
+                snprintf(more, sizeof(more), ", and %u more like it", count - 1);
+        snprintf(nic_switch->named_vfs, sizeof(nic_switch->named_vfs), "VF %s is %.*s%s", first->address, 96, owner,
+                 more);
+}
+
 enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
                                    struct pf_vf_attributes *ret_before)
 {
+        struct look look __attribute__((cleanup(look_clear))) = { 0 };
         struct pf *pf = nic_switch->pf;
-        struct pf_vf *vfs = NULL;
-        size_t count = 0, free_count = 0;
+        char owner[192], first_owner[192] = "";
+        size_t free_count = 0, first_named = 0;
+        unsigned named = 0, unseen = 0;
 
         if (!nic_switch->config->iov)
                 return FAILOVER_REASON_SWITCH_NOT_IOV;
@@ -210,47 +295,45 @@ enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_
                 return FAILOVER_REASON_NO_SRIOV;
         if (pool_is_changing(nic_switch->manager, pf))
                 return FAILOVER_REASON_NO_FREE_VF;
-        if (pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0 || count == 0) {
-                free(vfs);
+        if (pf->driver->list_vfs(pf, &look.vfs, &look.count, NULL) < 0 || look.count == 0)
                 return FAILOVER_REASON_NO_VFS;
-        }
-        for (size_t i = 0; i < count && free_count <= nic_switch->config->reserve_vfs; i++) {
-                struct pf_vf_attributes attributes = { 0 };
-                char owner[192];
+        for (size_t i = 0; i < look.count && free_count <= nic_switch->config->reserve_vfs; i++) {
+                const struct pf_vf_attributes *attributes = NULL;
+                enum vf_state state = look_at(nic_switch, pf, &look, i, &attributes, owner, sizeof(owner));
 
-                if (known_state(nic_switch->manager, &vfs[i], owner, sizeof(owner)) != VF_FREE ||
-                    pf->driver->read_attributes(pf, vfs[i].index, &attributes, NULL) < 0 ||
-                    seen_state(nic_switch, &vfs[i], &attributes, owner, sizeof(owner)) != VF_FREE)
-                        continue;
-                if (free_count++ == 0) {
-                        *ret = vfs[i];
-                        *ret_before = attributes;
-                        ask_driver(pf, vfs[i].index);
+                unseen += state == VF_UNSEEN;
+                if (state == VF_NAMED && named++ == 0) {
+                        first_named = i;
+                        memcpy(first_owner, owner, sizeof(first_owner));
                 }
+                if (state != VF_FREE || free_count++ > 0)
+                        continue;
+                *ret = look.vfs[i];
+                *ret_before = *attributes;
+                ask_driver(pf, look.vfs[i].index);
         }
-        free(vfs);
-        return free_count > nic_switch->config->reserve_vfs ? FAILOVER_REASON_NONE : FAILOVER_REASON_NO_FREE_VF;
+        tell_named(nic_switch, &look.vfs[first_named], first_owner, named);
+        if (free_count > nic_switch->config->reserve_vfs)
+                return FAILOVER_REASON_NONE;
+        return unseen > 0 ? FAILOVER_REASON_TURN : FAILOVER_REASON_NO_FREE_VF;
 }
 
 unsigned vfs_count_free(struct manager_switch *nic_switch)
 {
-        struct pf *pf = nic_switch->pf;
-        struct pf_vf *vfs = NULL;
-        size_t count = 0;
+        struct look look __attribute__((cleanup(look_clear))) = { 0 };
         unsigned free_count = 0, reserve = nic_switch->config->reserve_vfs;
+        struct pf *pf = nic_switch->pf;
 
         if (!nic_switch->config->iov || !nic_switch->softswitch || !pf || pf->total_vfs == 0 ||
-            pool_is_changing(nic_switch->manager, pf) || pf->driver->list_vfs(pf, &vfs, &count, NULL) < 0)
+            pool_is_changing(nic_switch->manager, pf) || pf->driver->list_vfs(pf, &look.vfs, &look.count, NULL) < 0)
                 return 0;
-        for (size_t i = 0; i < count; i++) {
-                struct pf_vf_attributes present = { 0 };
+        for (size_t i = 0; i < look.count; i++) {
+                const struct pf_vf_attributes *attributes = NULL;
                 char owner[192];
+                enum vf_state state = look_at(nic_switch, pf, &look, i, &attributes, owner, sizeof(owner));
 
-                free_count += known_state(nic_switch->manager, &vfs[i], owner, sizeof(owner)) == VF_FREE &&
-                              pf->driver->read_attributes(pf, vfs[i].index, &present, NULL) == 0 &&
-                              seen_state(nic_switch, &vfs[i], &present, owner, sizeof(owner)) == VF_FREE;
+                free_count += state == VF_FREE || state == VF_UNSEEN;
         }
-        free(vfs);
         return free_count > reserve ? free_count - reserve : 0;
 }
 

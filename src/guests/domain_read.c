@@ -185,3 +185,29 @@ int domain_read(virConnectPtr connection, const char *uuid, enum guest_job known
         reading.guest = NULL;
         return 0;
 }
+
+/* Of a domain that libvirt does not know, or knows no definition of. */
+static int no_definition(const char *uuid, virDomainPtr domain, struct guest **ret)
+{
+        return guest_without_devices(uuid, domain ? virDomainGetName(domain) : "", ret);
+}
+
+int domain_read_definition(virConnectPtr connection, const char *uuid, struct guest **ret, struct vswitch_error *error)
+{
+        _cleanup_(domain_unrefp) virDomainPtr domain = virDomainLookupByUUIDString(connection, uuid);
+        _cleanup_(freep) char *xml = NULL;
+        int persistent, r;
+
+        if (!domain) {
+                r = libvirt_error_take(connection, error, "libvirt does not find a domain");
+                return r == -ENOENT ? no_definition(uuid, NULL, ret) : r;
+        }
+        persistent = virDomainIsPersistent(domain);
+        if (persistent == 0)
+                return no_definition(uuid, domain, ret);
+        xml = persistent > 0 ? virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE) : NULL;
+        if (xml)
+                return guest_parse_xml(xml, ret, error);
+        r = libvirt_error_take(connection, error, "libvirt does not show a domain's definition");
+        return r == -ENOENT ? no_definition(uuid, domain, ret) : r;
+}

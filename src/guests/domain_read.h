@@ -21,6 +21,10 @@ struct domain_reading {
 
 void domain_reading_clear(struct domain_reading *reading);
 
+/* Reads what the domain is defined as for its next start. Without a definition (transient, or gone) *ret has no devices;
+ * that is success. */
+int domain_read_definition(virConnectPtr connection, const char *uuid, struct guest **ret, struct vswitch_error *error);
+
 /* Reads the domain. That it is gone is success. `known_job` spares the question for the job when it is not
  * GUEST_JOB_UNKNOWN: that question goes through to QEMU, which is not to be bothered during a switch-over. */
 int domain_read(virConnectPtr connection, const char *uuid, enum guest_job known_job, struct domain_reading *ret,

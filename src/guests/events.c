@@ -52,7 +52,9 @@ static void happened(struct guests *guests, virConnectPtr connection, virDomainP
                 guest_history_lifecycle(&domain->history, lifecycle[0], lifecycle[1]);
         if (event && event->kind == GUEST_EVENT_MIGRATION)
                 guest_history_migration(&domain->history, event->detail);
-        if (is_news)
+        if (lifecycle && (lifecycle[0] == VIR_DOMAIN_EVENT_DEFINED || lifecycle[0] == VIR_DOMAIN_EVENT_UNDEFINED))
+                guests_want_definition(guests, domain);
+        else if (is_news)
                 guests_want_read(guests, domain);
 }
 

@@ -137,6 +137,10 @@ static void deliver(struct guests *guests, struct message *message)
                 if (callbacks->listed)
                         callbacks->listed(message->guests, message->guests_count, guests->userdata);
                 break;
+        case MESSAGE_DEFINED:
+                if (callbacks->defined)
+                        callbacks->defined(message->guests, message->guests_count, message->all, guests->userdata);
+                break;
         case MESSAGE_CHANGED:
                 if (callbacks->changed)
                         callbacks->changed(&message->guests[0], guests->userdata);

@@ -158,6 +158,11 @@ struct guests_callbacks {
         /* Every domain with a QEMU process; whoever is not in the list is off. The guests are owned by the caller of
          * this callback; copy or move them out (set the pointer to NULL). */
         void (*listed)(struct guest **guests, size_t count, void *userdata);
+        /* What domains are defined as for their next start, told before `listed` (`all`: who is not among them has no
+         * definition), and of one domain when it was defined, changed or undefined. Only name, uuid, nics and vfs are set;
+         * no vfs also for a domain that has no definition any more. A domain that runs, and that libvirt is too busy with
+         * to show its definition, comes a moment after `listed`. The definitions are the caller's. */
+        void (*defined)(struct guest *const *definitions, size_t count, bool all, void *userdata);
         /* One domain was read again (after its events, or on request). `guest` may be moved out as above. */
         void (*changed)(struct guest **guest, void *userdata);
         /* The instant signals. They come before the `changed` that they cause. */

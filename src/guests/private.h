@@ -64,6 +64,7 @@ struct domain {
         struct guest_history history;
         bool is_active;     /* it had a QEMU when it was read last */
         bool dirty;         /* something happened since the last read began */
+        bool redefined;     /* ... and its definition may be another one */
         bool reading;       /* a read is queued or runs */
         uint64_t planned;   /* when it will be read in any case; 0 = no such plan */
         unsigned dropped;   /* reads in a row whose result was not fresh enough */
@@ -180,6 +181,8 @@ struct domain *guests_domain(struct guests *guests, const char *uuid); /* finds 
 void guests_forget_domains(struct guests *guests);
 /* Something happened: it is read again, as soon as no read is under way. */
 void guests_want_read(struct guests *guests, struct domain *domain);
+/* ... with its definition. */
+void guests_want_definition(struct guests *guests, struct domain *domain);
 /* It is read again after so many microseconds; the soonest of the reads that are planned counts. */
 void guests_plan_read(struct guests *guests, struct domain *domain, uint64_t delay);
 /* Lists everything, not before that time (CLOCK_MONOTONIC microseconds). */

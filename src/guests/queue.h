@@ -14,6 +14,7 @@ struct guests_request;
 enum message_kind {
         MESSAGE_CONNECTION,
         MESSAGE_LISTED,
+        MESSAGE_DEFINED,
         MESSAGE_CHANGED,
         MESSAGE_EVENT,
         MESSAGE_DONE,
@@ -24,8 +25,9 @@ struct message {
         enum message_kind kind;
         bool connected;                 /* CONNECTION */
         struct vswitch_error sentence;  /* CONNECTION, DONE */
-        struct guest **guests;          /* LISTED; CHANGED: the only one */
-        size_t guests_count;            /* LISTED, CHANGED */
+        struct guest **guests;          /* LISTED, DEFINED; CHANGED: the only one */
+        size_t guests_count;            /* LISTED, DEFINED, CHANGED */
+        bool all;                       /* DEFINED */
         struct guest_event event;       /* EVENT */
         struct guests_request *request; /* DONE: a name, the poster never looks into it */
         int result;                     /* DONE */

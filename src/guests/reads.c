@@ -5,6 +5,9 @@
  *
  * Besides after events, a domain is read again now and then while a migration's job is known to go on: libvirt sends no
  * event when a job has ended that failed or was cancelled, and `outgoing` would stay for ever.
+ *
+ * What a domain is defined as (for its next start) is read when everything is listed, when libvirt tells that it was
+ * defined or undefined, and when it has ended; never by the clock. Domains that are off are asked for theirs only then.
  */
 
 #include "domain_read.h"
@@ -98,6 +101,12 @@ void guests_want_read(struct guests *guests, struct domain *domain)
                 domain->reading = submit(guests, domain->uuid, false, 0);
 }
 
+void guests_want_definition(struct guests *guests, struct domain *domain)
+{
+        domain->redefined = true;
+        guests_want_read(guests, domain);
+}
+
 void guests_want_list(struct guests *guests, uint64_t not_before)
 {
         guests->listing = submit(guests, NULL, false, not_before);
@@ -179,6 +188,23 @@ static void post_changed(struct guests *guests, struct guest *guest)
         queue_post(&guests->queue, message);
 }
 
+/* A definition that was read; takes it over. */
+static void post_defined(struct guests *guests, struct guest *definition)
+{
+        struct message *message = message_new(MESSAGE_DEFINED);
+
+        if (message)
+                message->guests = malloc(sizeof(*message->guests));
+        if (!message || !message->guests) {
+                message_free(message);
+                guest_free(definition);
+                return;
+        }
+        message->guests[0] = definition;
+        message->guests_count = 1;
+        queue_post(&guests->queue, message);
+}
+
 static void run_poll(struct guests *guests, const struct read_job *read)
 {
         LOCKED(&guests->lock);
@@ -191,15 +217,30 @@ static void run_poll(struct guests *guests, const struct read_job *read)
         guests_want_read(guests, domain);
 }
 
+/* Not of a domain that libvirt is busy with: it would wait. False: to be tried again. */
+static bool read_definition(const struct borrowed *borrowed, const char *uuid, const struct domain_reading *reading,
+                            struct guest **ret)
+{
+        int r;
+
+        if (reading->has_process && (reading->is_second_hand || reading->guest->incomplete))
+                return false;
+        r = domain_read_definition(borrowed->connection, uuid, ret, NULL);
+        if (r < 0)
+                guests_note_failure(borrowed);
+        return r >= 0 || r == -EINVAL; /* what cannot be understood now, cannot be later */
+}
+
 static void run_read(struct job *job, void *userdata)
 {
         struct read_job *read = (struct read_job *) job;
         struct guests *guests = userdata;
         _cleanup_(guests_give_backp) struct borrowed borrowed = { 0 };
         _cleanup_(domain_reading_clear) struct domain_reading reading = { 0 };
+        _cleanup_(guest_freep) struct guest *definition = NULL;
         struct vswitch_error error = { 0 };
         struct domain *domain;
-        bool knows_job;
+        bool knows_job, redefined;
         int r;
 
         if (read->is_poll) {
@@ -214,10 +255,14 @@ static void run_read(struct job *job, void *userdata)
                 if (!borrowed.connection || borrowed.generation != read->generation || !domain)
                         return;
                 domain->dirty = false;
+                redefined = domain->redefined;
+                domain->redefined = false;
                 knows_job = domain->history.outgoing;
         }
         r = domain_read(borrowed.connection, read->uuid, knows_job ? GUEST_JOB_OUTGOING : GUEST_JOB_UNKNOWN, &reading,
                         &error);
+        if (r >= 0 && (redefined || !reading.has_process))
+                redefined = !read_definition(&borrowed, read->uuid, &reading, &definition);
         if (r < 0)
                 guests_note_failure(&borrowed);
 
@@ -227,6 +272,11 @@ static void run_read(struct job *job, void *userdata)
         if (!domain)
                 return;
         domain->reading = false;
+        domain->redefined |= redefined;
+        if (definition)
+                post_defined(guests, TAKE_POINTER(definition));
+        if (redefined)
+                guests_plan_read(guests, domain, POLL_INCOMPLETE);
         if (r < 0)
                 guests_plan_read(guests, domain, POLL_INCOMPLETE);
         else if (domain->dirty && domain->dropped < DROPPED_MAX)
@@ -236,7 +286,7 @@ static void run_read(struct job *job, void *userdata)
 
                 domain->dropped = 0;
                 post_changed(guests, guest);
-                if (!domain->is_active && !domain->dirty) {
+                if (!domain->is_active && !domain->dirty && !domain->redefined) {
                         forget_domain(guests, domain);
                         return;
                 }
@@ -245,13 +295,61 @@ static void run_read(struct job *job, void *userdata)
                 guests_want_read(guests, domain);
 }
 
-/* Reads all active domains into `message`. */
-static int list(struct guests *guests, virConnectPtr connection, uint64_t generation, struct message *message,
-                struct vswitch_error *error)
+/* Adds to the definitions; only those that name something. */
+static int add_definition(struct message *definitions, struct guest *definition)
+{
+        struct guest **all;
+
+        if (definition->vfs_count == 0) {
+                guest_free(definition);
+                return 0;
+        }
+        all = reallocarray(definitions->guests, definitions->guests_count + 1, sizeof(struct guest *));
+        if (!all) {
+                guest_free(definition);
+                return -ENOMEM;
+        }
+        definitions->guests = all;
+        definitions->guests[definitions->guests_count++] = definition;
+        return 0;
+}
+
+/* Reads what the domains that are off are defined as. One that is gone meanwhile, or cannot be read, is passed over. */
+static int list_definitions(virConnectPtr connection, struct message *definitions, struct vswitch_error *error)
 {
         virDomainPtr *domains = NULL;
-        int count, r = 0;
+        int count = virConnectListAllDomains(connection, &domains, VIR_CONNECT_LIST_DOMAINS_INACTIVE), r = 0;
 
+        if (count < 0)
+                return libvirt_error_take(connection, error, "libvirt does not list its domains");
+        for (int i = 0; i < count; i++) {
+                char uuid[VIR_UUID_STRING_BUFLEN] = "";
+                struct guest *definition = NULL;
+
+                (void) virDomainGetUUIDString(domains[i], uuid);
+                virDomainFree(domains[i]);
+                if (r < 0)
+                        continue;
+                r = domain_read_definition(connection, uuid, &definition, error);
+                if (r >= 0)
+                        r = add_definition(definitions, definition);
+                else if (r != -ENOTCONN)
+                        r = 0;
+        }
+        free(domains);
+        return r;
+}
+
+/* Reads all active domains into `message`, and what all domains are defined as into `definitions`. */
+static int list(struct guests *guests, const struct borrowed *borrowed, uint64_t generation, struct message *message,
+                struct message *definitions, struct vswitch_error *error)
+{
+        virConnectPtr connection = borrowed->connection;
+        virDomainPtr *domains = NULL;
+        int count, r = list_definitions(connection, definitions, error);
+
+        if (r < 0)
+                return r;
         count = virConnectListAllDomains(connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
         if (count < 0)
                 return libvirt_error_take(connection, error, "libvirt does not list its domains");
@@ -261,7 +359,9 @@ static int list(struct guests *guests, virConnectPtr connection, uint64_t genera
         for (int i = 0; i < count; i++) {
                 _cleanup_(domain_reading_clear) struct domain_reading reading = { 0 };
                 char uuid[VIR_UUID_STRING_BUFLEN] = "";
+                struct guest *definition = NULL;
                 struct domain *domain;
+                bool redefined;
 
                 (void) virDomainGetUUIDString(domains[i], uuid);
                 virDomainFree(domains[i]);
@@ -280,6 +380,11 @@ static int list(struct guests *guests, virConnectPtr connection, uint64_t genera
                 r = domain_read(connection, uuid, GUEST_JOB_UNKNOWN, &reading, error);
                 if (r < 0)
                         continue;
+                redefined = !read_definition(borrowed, uuid, &reading, &definition);
+                if (definition)
+                        r = add_definition(definitions, definition);
+                if (r < 0)
+                        continue;
 
                 LOCKED(&guests->lock);
 
@@ -288,6 +393,7 @@ static int list(struct guests *guests, virConnectPtr connection, uint64_t genera
                         r = -ENOTCONN;
                         continue;
                 }
+                domain->redefined |= redefined;
                 if (!reading.has_process)
                         continue; /* it has ended since; who is not in the list is off */
                 message->guests[message->guests_count] = conclude(guests, domain, &reading, false);
@@ -303,12 +409,13 @@ static void run_list(struct job *job, void *userdata)
         struct guests *guests = userdata;
         _cleanup_(guests_give_backp) struct borrowed borrowed = guests_borrow(guests);
         _cleanup_(message_freep) struct message *message = message_new(MESSAGE_LISTED);
+        _cleanup_(message_freep) struct message *definitions = message_new(MESSAGE_DEFINED);
         struct vswitch_error error = { 0 };
         int r = -ENOTCONN;
 
         if (!borrowed.connection || borrowed.generation != read->generation)
                 return;
-        r = message ? list(guests, borrowed.connection, read->generation, message, &error) : -ENOMEM;
+        r = message && definitions ? list(guests, &borrowed, read->generation, message, definitions, &error) : -ENOMEM;
         if (r < 0)
                 guests_note_failure(&borrowed);
 
@@ -321,9 +428,13 @@ static void run_list(struct job *job, void *userdata)
                 guests_want_list(guests, lane_now() + LIST_AGAIN);
                 return;
         }
+        definitions->all = true;
+        queue_post(&guests->queue, TAKE_POINTER(definitions));
         queue_post(&guests->queue, TAKE_POINTER(message));
         for (struct domain *domain = guests->domains, *next; domain; domain = next) {
                 next = domain->next;
+                if (domain->redefined)
+                        guests_plan_read(guests, domain, POLL_INCOMPLETE);
                 if (domain->dirty)
                         guests_want_read(guests, domain);
                 else if (!domain->is_active)

@@ -5,12 +5,17 @@
  * stage is up0 with two VFs, 0000:01:10.0 and 0000:01:10.2.
  */
 
+#include "src/daemon/definitions.h"
+#include "src/daemon/explain.h"
+#include "src/daemon/vf_users.h"
 #include "tests/netns/manager_stage.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define VF_0 "0000:01:10.0"
 #define VF_1 "0000:01:10.2"
@@ -233,6 +238,105 @@ START_TEST(test_daemon_stops_during_a_change)
 }
 END_TEST
 
+/* The worker never comes back: it goes on with the PF, which must not be closed under it. */
+START_TEST(test_worker_is_left_behind)
+{
+        stage_begin();
+        ck_assert_uint_eq(pf->opened, 1);
+        fake_guests_hold(FAKE_RUN, true);
+        fake_guests_abandon_run();
+        start_guest();
+        while (!fake_guests_pending(FAKE_RUN))
+                ck_assert_int_ge(sd_event_run(loop, 20 * USEC_PER_MSEC), 0);
+        stop_daemon();
+        ck_assert_uint_eq(pf->opened, 1);
+        fake_guests_end_abandoned();
+        ck_assert_str_eq(pf->vfs[0].identity.driver, "vfio-pci");
+
+        /* What nobody uses is closed. */
+        fake_guests_hold(FAKE_RUN, false);
+        start_daemon();
+        ck_assert_uint_eq(pf->opened, 2);
+        stop_daemon();
+        ck_assert_uint_eq(pf->opened, 1);
+        start_daemon();
+        stage_end();
+}
+END_TEST
+
+static const char *autoprobe_notes(void)
+{
+        return netns_output("ls %s/autoprobe 2>/dev/null || true", directory);
+}
+
+/* The setting that keeps host drivers from new VFs is given back as it was found. */
+START_TEST(test_autoprobe_is_given_back)
+{
+        struct vswitch_error error = { 0 };
+
+        stage_begin();
+        ck_assert(pf->autoprobe);
+        expect_set_vfs(1, false);
+        ck_assert(!pf->autoprobe);
+        expect_set_vfs(2, false);
+        stop_daemon();
+        start_daemon();
+        expect_set_vfs(0, false);
+        ck_assert(pf->autoprobe);
+        ck_assert_str_eq(autoprobe_notes(), "");
+
+        /* Somebody has switched it off for good (a udev rule). */
+        pf->autoprobe = false;
+        expect_set_vfs(2, false);
+        ck_assert_str_eq(autoprobe_notes(), "");
+        expect_set_vfs(0, false);
+        ck_assert(!pf->autoprobe);
+
+        /* A change that fails, and one that is none, leave nothing to be given back. */
+        pf->autoprobe = true;
+        pf->count_error = -ENOMEM;
+        ck_assert_int_eq(set_vfs(1, false, &error), 0);
+        RUN_UNTIL(is_answered);
+        ck_assert_int_eq(answer.result, -ENOMEM);
+        ck_assert_str_eq(autoprobe_notes(), "");
+        pf->count_error = 0;
+        expect_set_vfs(2, false);
+        pf->autoprobe = true;
+        expect_set_vfs(2, false);
+        ck_assert_str_eq(autoprobe_notes(), "");
+        stage_end();
+}
+END_TEST
+
+/* The kernel answers a question about one VF with all of them: a look is one question. */
+START_TEST(test_all_vfs_are_looked_at_with_one_question)
+{
+        struct pf_vf_attributes before;
+        struct pf_vf vf;
+        unsigned looks;
+
+        stage_begin();
+        pf->pf.total_vfs = MODELLED_VFS_MAX;
+        expect_set_vfs(MODELLED_VFS_MAX, false);
+        settle();
+        looks = pf->looks;
+        ck_assert_uint_eq(vfs_count_free(&manager->switches[0]), MODELLED_VFS_MAX);
+        ck_assert_uint_eq(pf->looks, looks + 1);
+
+        config_switch.reserve_vfs = MODELLED_VFS_MAX - 1;
+        ck_assert_int_eq(vfs_find_free(&manager->switches[0], &vf, &before), FAILOVER_REASON_NONE);
+        ck_assert_uint_eq(pf->looks, looks + 2);
+        config_switch.reserve_vfs = 0;
+
+        /* None can be free: the card need not be asked. */
+        for (size_t i = 0; i < pf->vf_count; i++)
+                snprintf(pf->vfs[i].identity.driver, sizeof(pf->vfs[i].identity.driver), "igb_uio");
+        ck_assert_uint_eq(vfs_count_free(&manager->switches[0]), 0);
+        ck_assert_uint_eq(pf->looks, looks + 2);
+        stage_end();
+}
+END_TEST
+
 /* ---- VFs that are not there yet, and not any more ---- */
 
 static bool has_no_vfs(void)
@@ -441,6 +545,344 @@ START_TEST(test_vf_of_a_guest_that_is_not_ours)
 }
 END_TEST
 
+/* ---- who has a VF open through VFIO ---- */
+
+static char sysfs[] = "/tmp/vswitch-sysfs-XXXXXX";
+
+/* Both VFs wait on vfio-pci; their groups are 90001 and 90002. Nobody has them open. */
+static void leave_vfs_on_vfio_pci(void)
+{
+        static const char *const addresses[] = { VF_0, VF_1 };
+
+        ck_assert_ptr_nonnull(mkdtemp(sysfs));
+        netns_run("cd %s; mkdir -p bus/pci/drivers/vfio-pci", sysfs);
+        for (int i = 0; i < 2; i++) {
+                netns_run("cd %s; mkdir -p bus/pci/devices/%s groups/%d; cd bus/pci/devices/%s; echo 0 >enable; "
+                          "ln -s ../../drivers/vfio-pci driver; ln -s ../../../../groups/%d iommu_group",
+                          sysfs, addresses[i], 90001 + i, addresses[i], 90001 + i);
+                set_host_driver((unsigned) i, "vfio-pci", "");
+        }
+        pf_kernel_sysfs_root = sysfs;
+}
+
+static void remove_sysfs(void)
+{
+        pf_kernel_sysfs_root = "/sys";
+        netns_run("rm -r %s", sysfs);
+}
+
+static bool waits_for_the_look(void)
+{
+        return nic() && nic()->decision.reason == FAILOVER_REASON_TURN && fake_guests_pending(FAKE_RUN);
+}
+
+/* It is found out on a worker thread, once for all VFs, and decided when it is known. */
+START_TEST(test_users_are_looked_for_on_a_worker)
+{
+        char owner[192];
+        unsigned runs;
+
+        stage_begin();
+        leave_vfs_on_vfio_pci();
+        fake_guests_hold(FAKE_RUN, true);
+        runs = fake_guests_count(FAKE_RUN);
+        ck_assert_int_eq(state_of(0, owner, sizeof(owner)), VF_UNSEEN);
+        ck_assert_ptr_nonnull(strstr(owner, "vswitch is finding out"));
+        ck_assert_int_eq(state_of(1, owner, sizeof(owner)), VF_UNSEEN);
+        ck_assert_uint_eq(fake_guests_count(FAKE_RUN), runs + 1);
+
+        start_guest();
+        RUN_UNTIL(waits_for_the_look);
+        ck_assert(!nic()->claim);
+        ck_assert_uint_eq(fake_guests_count(FAKE_RUN), runs + 1);
+        fake_guests_hold(FAKE_RUN, false);
+        RUN_UNTIL(is_offering);
+        expect_reachable();
+        remove_sysfs();
+        stage_end();
+}
+END_TEST
+
+/* A look that fails says nothing of who has it. */
+START_TEST(test_users_that_cannot_be_looked_for)
+{
+        stage_begin();
+        leave_vfs_on_vfio_pci();
+        fake_guests_fail(FAKE_RUN, -EACCES, "nobody may look");
+        start_guest();
+        RUN_UNTIL(has_no_free_vf);
+        ck_assert(!nic()->claim);
+        expect_foreign("a process that vswitch does not know uses it through VFIO");
+        remove_sysfs();
+        stage_end();
+}
+END_TEST
+
+/* A /dev of the test's own, where it can put what looks like VFIO's nodes. */
+static bool has_own_dev(void)
+{
+        static char place[] = "/tmp/vswitch-dev-XXXXXX";
+
+        if (!mkdtemp(place))
+                return false;
+        return strcmp(netns_output("(mount -t tmpfs tmpfs %s && mkdir %s/vfio && touch %s/null %s/vfio/90001 && mount "
+                                   "--bind "
+                                   "/dev/null %s/null && mount --rbind %s /dev) >/dev/null 2>&1 && echo yes || echo no",
+                                   place, place, place, place, place, place),
+                      "yes\n") == 0;
+}
+
+static bool has_vf_1(void)
+{
+        return is_offering() && strcmp(nic()->claim->vf_address, VF_1) == 0;
+}
+
+/* Its group is all that somebody has open: a QEMU that pins its guest's memory. */
+START_TEST(test_group_in_use)
+{
+        int file;
+
+        if (!has_own_dev()) {
+                fprintf(stderr, "skipped: nothing can be mounted here\n");
+                return;
+        }
+        stage_begin();
+        leave_vfs_on_vfio_pci();
+        file = open("/dev/vfio/90001", O_RDWR | O_CLOEXEC);
+        ck_assert_int_ge(file, 0);
+        start_guest();
+        RUN_UNTIL(has_vf_1);
+        expect_foreign("a process that vswitch does not know uses it through VFIO");
+        close(file);
+        remove_sysfs();
+        stage_end();
+}
+END_TEST
+
+static unsigned hook_answers;
+static char hook_xml[8192];
+
+static void on_hook_answer(void *token, const char *xml, const char *refusal)
+{
+        hook_answers++;
+        ck_assert_msg(!refusal, "%s", refusal);
+        snprintf(hook_xml, sizeof(hook_xml), "%s", xml ? xml : "");
+}
+
+static bool hook_is_answered(void)
+{
+        return hook_answers > 0;
+}
+
+/* A guest that comes with a VF is not refused because it is not known yet who has which. */
+START_TEST(test_arrival_waits_for_the_look)
+{
+        stage_begin();
+        leave_vfs_on_vfio_pci();
+        fake_guests_hold(FAKE_RUN, true);
+        provider_table.hook(manager, "g1", "migrate", "begin", "-", DOMAIN_XML(VF_OF_ANOTHER_HOST), on_hook_answer,
+                            NULL);
+        settle();
+        ck_assert(vf_users_awaited(manager));
+        ck_assert_uint_eq(hook_answers, 0);
+        fake_guests_hold(FAKE_RUN, false);
+        RUN_UNTIL(hook_is_answered);
+        ck_assert_msg(strstr(hook_xml, "<address domain=\"0x0000\" bus=\"0x01\" slot=\"0x10\" function=\"0x0\"/>") !=
+                              NULL,
+                      "%s", hook_xml);
+        ck_assert(nic() && nic()->claim && nic()->claim->leased);
+        remove_sysfs();
+        stage_end();
+}
+END_TEST
+
+/* ---- VFs that guests are defined with ---- */
+
+#define UUID_2 "22222222-2222-3333-4444-555555555555"
+#define GUEST_2(devices)                                                                                               \
+        "<domain type='kvm'><name>g2</name><uuid>" UUID_2 "</uuid><os><type machine='pc-q35-7.2'>hvm</type></os>"      \
+        "<devices>" devices "</devices></domain>"
+#define HOSTDEV(function)                                                                                              \
+        "<hostdev mode='subsystem' type='pci' managed='yes'><source>"                                                  \
+        "<address domain='0x0000' bus='0x01' slot='0x10' function='" function "'/></source></hostdev>"
+#define HOSTDEV_INTERFACE(function)                                                                                    \
+        "<interface type='hostdev' managed='yes'><source>"                                                             \
+        "<address type='pci' domain='0x0000' bus='0x01' slot='0x10' function='" function "'/></source></interface>"
+
+static void expect_named(unsigned index)
+{
+        char owner[192];
+
+        ck_assert_int_eq(state_of(index, owner, sizeof(owner)), VF_NAMED);
+        ck_assert_str_eq(owner, "named by domain g2, which is off");
+        ck_assert_str_eq(vfs_state_to_string(VF_NAMED), "foreign");
+}
+
+START_TEST(test_vf_of_a_guest_that_is_off)
+{
+        stage_begin();
+        fake_guests_define(GUEST_2(HOSTDEV("0x0")));
+        settle();
+        expect_named(0);
+        start_guest();
+        RUN_UNTIL(has_vf_1);
+
+        /* Its owner changes his mind. */
+        fake_guests_define(GUEST_2(""));
+        settle();
+        expect_free();
+        fake_guests_define(GUEST_2(HOSTDEV_INTERFACE("0x0")));
+        settle();
+        expect_named(0);
+        fake_guests_undefine(UUID_2);
+        settle();
+        expect_free();
+        stage_end();
+}
+END_TEST
+
+START_TEST(test_who_waits_for_a_named_vf_is_told)
+{
+        struct explanation explanation;
+
+        stage_begin();
+        fake_guests_define(GUEST_2(HOSTDEV("0x0") HOSTDEV("0x2")));
+        settle();
+        start_guest();
+        RUN_UNTIL(has_no_free_vf);
+        explain_nic(nic(), &explanation);
+        ck_assert_str_eq(explanation.detail,
+                         "PF up0 of br0; VF " VF_0 " is named by domain g2, which is off, and 1 more like it");
+
+        /* Who waits hears of it when it is free. */
+        fake_guests_define(GUEST_2(HOSTDEV("0x0")));
+        RUN_UNTIL(has_vf_1);
+        stage_end();
+}
+END_TEST
+
+/* From the first instant, also after a restart: before the list is there nobody gets anything. */
+START_TEST(test_definitions_are_known_before_guests)
+{
+        stage_begin();
+        stop_daemon();
+        fake_guests_define(GUEST_2(HOSTDEV("0x0")));
+        fake_guests_start(DOMAIN_XML(""), GUEST_RUNNING);
+        start_daemon();
+        RUN_UNTIL(is_offering);
+        ck_assert_str_eq(nic()->claim->vf_address, VF_1);
+        expect_named(0);
+
+        /* While libvirt is away what it said holds; when it is back, what it says. */
+        fake_guests_down("gone");
+        settle();
+        expect_named(0);
+        fake_guests_define(GUEST_2(""));
+        fake_guests_up();
+        settle();
+        expect_free();
+        stage_end();
+}
+END_TEST
+
+static unsigned between_states;
+
+/* At every point of the loop between start and end it is its owner's. */
+static void expect_foreign_until_settled(void)
+{
+        char owner[192];
+
+        do {
+                enum vf_state state = state_of(0, owner, sizeof(owner));
+
+                ck_assert_msg(state == VF_FOREIGN || state == VF_NAMED, "%s", vfs_state_to_string(state));
+                between_states++;
+        } while (sd_event_run(loop, 0) > 0);
+}
+
+START_TEST(test_named_vf_when_its_guest_starts_and_ends)
+{
+        stage_begin();
+        fake_guests_define(GUEST_2(HOSTDEV("0x0")));
+        settle();
+        fake_guests_start(GUEST_2(HOSTDEV("0x0")), GUEST_RUNNING);
+        expect_foreign_until_settled();
+        expect_foreign("guest g2 has it, not by vswitch");
+        fake_guests_end(UUID_2, "stopped/shutdown");
+        expect_foreign_until_settled();
+        expect_named(0);
+        ck_assert_uint_gt(between_states, 4);
+
+        /* One that runs without it, as libvirt shows it, has left it. */
+        fake_guests_start(GUEST_2(""), GUEST_RUNNING);
+        settle();
+        expect_free();
+        stage_end();
+}
+END_TEST
+
+static unsigned warnings(const char *file)
+{
+        return (unsigned) atoi(
+                netns_output("grep -c 'it is defined with VF " VF_0 ", which g1/ua-net0 has' %s || true", file));
+}
+
+/* Somebody else has it: said once, and nothing is done. */
+START_TEST(test_guest_is_defined_with_a_vf_that_is_in_use)
+{
+        char log[128];
+        int file, before;
+
+        stage_begin();
+        start_guest_on_vf();
+        snprintf(log, sizeof(log), "%s/log", directory);
+        file = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        before = dup(STDERR_FILENO);
+        ck_assert_int_ge(dup2(file, STDERR_FILENO), 0);
+
+        fake_guests_define(GUEST_2(HOSTDEV("0x0")));
+        settle();
+        fake_guests_define(GUEST_2(HOSTDEV("0x0") HOSTDEV("0x2")));
+        settle();
+        fake_guests_down("gone");
+        fake_guests_up();
+        settle();
+
+        ck_assert_int_ge(dup2(before, STDERR_FILENO), 0);
+        close(before);
+        close(file);
+        ck_assert_uint_eq(warnings(log), 1);
+        ck_assert(is_on_vf());
+        ck_assert_str_eq(nic()->claim->vf_address, VF_0);
+        expect_named(1);
+
+        /* When it is given back, it is for the guest that names it. */
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        RUN_UNTIL(is_gone);
+        expect_named(0);
+        stage_end();
+}
+END_TEST
+
+/* The kernel makes all VFs anew, and they are where they were: a number that leaves the named one takes nothing away. */
+START_TEST(test_number_under_a_named_vf)
+{
+        struct vswitch_error error = { 0 };
+
+        stage_begin();
+        pf->pf.total_vfs = 4;
+        fake_guests_define(GUEST_2(HOSTDEV("0x2")));
+        settle();
+        expect_named(1);
+        expect_set_vfs(4, false);
+        expect_named(1);
+        ck_assert_int_eq(set_vfs(1, false, &error), -EBUSY);
+        ck_assert_ptr_nonnull(strstr(error.text, "VF 1 (" VF_1 "): named by domain g2, which is off"));
+        stage_end();
+}
+END_TEST
+
 /* ---- what the driver can set ---- */
 
 START_TEST(test_driver_is_asked_once)
@@ -479,6 +921,9 @@ int main(void)
         netns_test_add(suite, "kept badly", test_kept_number_that_cannot_be_read);
         netns_test_add(suite, "meanwhile", test_nobody_gets_a_vf_while_the_number_changes);
         netns_test_add(suite, "stop", test_daemon_stops_during_a_change);
+        netns_test_add(suite, "left behind", test_worker_is_left_behind);
+        netns_test_add(suite, "autoprobe", test_autoprobe_is_given_back);
+        netns_test_add(suite, "one question", test_all_vfs_are_looked_at_with_one_question);
         netns_test_add(suite, "absent at first", test_vfs_absent_at_first);
         netns_test_add(suite, "vanish", test_vfs_vanish_under_a_guest);
         netns_test_add(suite, "reservation", test_reservation);
@@ -490,6 +935,16 @@ int main(void)
         netns_test_add(suite, "programs", test_programs_of_their_own);
         netns_test_add(suite, "MAC", test_mac_without_a_driver);
         netns_test_add(suite, "other guest", test_vf_of_a_guest_that_is_not_ours);
+        netns_test_add(suite, "users", test_users_are_looked_for_on_a_worker);
+        netns_test_add(suite, "users unknown", test_users_that_cannot_be_looked_for);
+        netns_test_add(suite, "group", test_group_in_use);
+        netns_test_add(suite, "arrival", test_arrival_waits_for_the_look);
+        netns_test_add(suite, "off", test_vf_of_a_guest_that_is_off);
+        netns_test_add(suite, "told", test_who_waits_for_a_named_vf_is_told);
+        netns_test_add(suite, "defined before", test_definitions_are_known_before_guests);
+        netns_test_add(suite, "defined and starts", test_named_vf_when_its_guest_starts_and_ends);
+        netns_test_add(suite, "defined with another's", test_guest_is_defined_with_a_vf_that_is_in_use);
+        netns_test_add(suite, "number and definition", test_number_under_a_named_vf);
         netns_test_add(suite, "asked", test_driver_is_asked_once);
         return netns_test_run(suite);
 }

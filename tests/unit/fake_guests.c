@@ -24,8 +24,9 @@ uint64_t (*fake_guests_clock)(void) = monotonic;
 /* Something that waits for its turn on the loop. */
 struct delivery {
         struct delivery *next;
-        enum { CONNECTION, LISTED, CHANGED, EVENT, ANSWER } kind;
+        enum { CONNECTION, LISTED, DEFINED, CHANGED, EVENT, ANSWER } kind;
         bool connected;
+        bool all;
         char *sentence;
         struct guest **guests;
         size_t guests_count;
@@ -74,6 +75,8 @@ static bool is_up = true;
 static char down_sentence[256];
 static enum fake_unplug unplug_how;
 static struct request *requests;
+static struct request *abandoned, *forgotten; /* what is forgotten is never freed, nor what it points to */
+static bool abandons_run;
 static struct {
         bool hold;
         int result;
@@ -150,10 +153,36 @@ static void post_connection(void)
         deliver_later(delivery);
 }
 
+/* What the domain in this place of texts[] is defined as, or all of them. */
+static void post_defined(size_t place, bool all)
+{
+        struct delivery *delivery;
+
+        if (!current || !is_up)
+                return;
+        delivery = delivery_new(DEFINED);
+        delivery->all = all;
+        delivery->guests = must(calloc(DOMAINS_MAX, sizeof(*delivery->guests)));
+        for (size_t i = 0; i < DOMAINS_MAX; i++) {
+                struct guest **guest = &delivery->guests[delivery->guests_count];
+
+                if (!texts[i].uuid[0] || (all ? !texts[i].config : i != place))
+                        continue;
+                if (texts[i].config)
+                        require(guest_parse_xml(texts[i].config, guest, NULL) == 0);
+                else
+                        *guest = must(calloc(1, sizeof(**guest)));
+                snprintf((*guest)->uuid, sizeof((*guest)->uuid), "%s", texts[i].uuid);
+                delivery->guests_count++;
+        }
+        deliver_later(delivery);
+}
+
 static void post_list(void)
 {
         struct delivery *delivery = delivery_new(LISTED);
 
+        post_defined(0, true);
         delivery->guests = must(calloc(DOMAINS_MAX, sizeof(*delivery->guests)));
         for (size_t i = 0; i < DOMAINS_MAX; i++)
                 if (domains[i])
@@ -197,6 +226,10 @@ static void deliver(const struct guests *guests, struct delivery *delivery)
         case LISTED:
                 if (callbacks->listed)
                         callbacks->listed(delivery->guests, delivery->guests_count, guests->userdata);
+                break;
+        case DEFINED:
+                if (callbacks->defined)
+                        callbacks->defined(delivery->guests, delivery->guests_count, delivery->all, guests->userdata);
                 break;
         case CHANGED:
                 if (callbacks->changed)
@@ -328,6 +361,14 @@ static bool take_primary(const char *uuid, const struct guest_vf *vf)
         return true;
 }
 
+static void post_off(const char *uuid, const char *name)
+{
+        struct guest off = { .name = (char *) name, .state = GUEST_OFF };
+
+        snprintf(off.uuid, sizeof(off.uuid), "%s", uuid);
+        post_changed(&off);
+}
+
 static void set_text(char **text, const char *xml)
 {
         char *copied = must(strdup(xml));
@@ -339,10 +380,32 @@ static void set_text(char **text, const char *xml)
 void fake_guests_define(const char *xml)
 {
         struct guest *parsed = NULL;
+        size_t place;
 
         require(guest_parse_xml(xml, &parsed, NULL) == 0);
-        set_text(&texts[texts_of(parsed)].config, xml);
+        place = texts_of(parsed);
+        set_text(&texts[place].config, xml);
+        fake_guests_emit(parsed->uuid, GUEST_EVENT_LIFECYCLE, NULL, "defined/updated");
+        post_defined(place, false);
+        if (slot(parsed->uuid))
+                post_changed(*slot(parsed->uuid));
+        else
+                post_off(parsed->uuid, parsed->name);
         guest_free(parsed);
+}
+
+void fake_guests_undefine(const char *uuid)
+{
+        size_t place = 0;
+
+        while (strcmp(texts[place].uuid, uuid) != 0)
+                require(++place < DOMAINS_MAX);
+        free(texts[place].config);
+        texts[place].config = NULL;
+        fake_guests_emit(uuid, GUEST_EVENT_LIFECYCLE, NULL, "undefined/removed");
+        post_defined(place, false);
+        if (!slot(uuid))
+                post_off(uuid, texts[place].name);
 }
 
 const char *fake_guests_xml(const char *uuid, bool config)
@@ -428,14 +491,6 @@ void fake_guests_edit(const char *xml)
         *place = guest;
         set_text(&texts[texts_of(guest)].live, xml);
         post_changed(guest);
-}
-
-static void post_off(const char *uuid, const char *name)
-{
-        struct guest off = { .name = (char *) name, .state = GUEST_OFF };
-
-        snprintf(off.uuid, sizeof(off.uuid), "%s", uuid);
-        post_changed(&off);
 }
 
 void fake_guests_end(const char *uuid, const char *detail)
@@ -685,6 +740,23 @@ void fake_guests_fail(enum fake_request_kind kind, int result, const char *sente
         snprintf(kinds[kind].sentence, sizeof(kinds[kind].sentence), "%s", sentence ? sentence : "");
 }
 
+void fake_guests_abandon_run(void)
+{
+        abandons_run = true;
+}
+
+void fake_guests_end_abandoned(void)
+{
+        while (abandoned) {
+                struct request *request = abandoned;
+
+                abandoned = request->next;
+                (void) request->work(request->userdata, NULL);
+                request->next = forgotten;
+                forgotten = request;
+        }
+}
+
 unsigned fake_guests_count(enum fake_request_kind kind)
 {
         return kinds[kind].count;
@@ -784,6 +856,7 @@ void fake_guests_reset(void)
         is_up = true;
         unplug_how = FAKE_UNPLUG_AT_ONCE;
         memset(kinds, 0, sizeof(kinds));
+        abandons_run = false;
         refreshed = 0;
         fake_guests_clock = monotonic;
 }
@@ -836,6 +909,11 @@ void guests_free(struct guests *guests)
                 struct request *request = requests;
 
                 requests = request->next;
+                if (abandons_run && request->seen.kind == FAKE_RUN) {
+                        request->next = abandoned;
+                        abandoned = request;
+                        continue;
+                }
                 if (request->done)
                         request->done(-ECANCELED, "the daemon ends", request->userdata);
                 if (request->policy_done)

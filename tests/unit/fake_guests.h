@@ -44,8 +44,9 @@ void fake_guests_restore(const char *xml, enum guest_state state);
 /* Something has happened to it: `changed` follows. No event by itself, see fake_guests_emit. */
 void fake_guests_set_state(const char *uuid, enum guest_state state, bool outgoing);
 /* Gives a domain that runs, or one that does not, a definition for its next start: what GUEST_SET_CONFIG changes. Without
- * it a domain is transient. */
+ * it a domain is transient. Lifecycle event, `defined`, `changed`. */
 void fake_guests_define(const char *xml);
+void fake_guests_undefine(const char *uuid);
 /* The domain's XML, running or (`config`) as defined, with the metadata that was written since; NULL when there is none. */
 const char *fake_guests_xml(const char *uuid, bool config);
 /* Its definition was edited while it runs: NICs and what is said of them are those of the XML, VFs and state stay.
@@ -67,6 +68,11 @@ void fake_guests_set_unplug(enum fake_unplug how);
 void fake_guests_hold(enum fake_request_kind kind, bool hold);
 /* Requests of this kind fail like this from now on; 0: they work. The sentence is copied. */
 void fake_guests_fail(enum fake_request_kind kind, int result, const char *sentence);
+
+/* The end of the daemon leaves held work (FAKE_RUN) behind, as the real one does with work that does not end: its answer
+ * never comes. The second runs it then. */
+void fake_guests_abandon_run(void);
+void fake_guests_end_abandoned(void);
 
 struct fake_request {
         enum fake_request_kind kind;

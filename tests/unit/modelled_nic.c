@@ -177,6 +177,7 @@ static int model_pf_open(struct vswitch_netlink *netlink, const char *name, stru
 
         for (size_t i = 0; i < models->pf_count; i++)
                 if (strcmp(models->pfs[i].pf.name, name) == 0) {
+                        models->pfs[i].opened++;
                         *ret = &models->pfs[i].pf;
                         return 0;
                 }
@@ -185,6 +186,9 @@ static int model_pf_open(struct vswitch_netlink *netlink, const char *name, stru
 
 static void model_pf_close(struct pf *pf)
 {
+        LOCKED();
+
+        model_of_pf(pf)->opened--;
 }
 
 static int copy_array(const void *from, size_t count, size_t size, void *ret, size_t *ret_count)
@@ -228,8 +232,9 @@ static int model_read_attributes(struct pf *pf, unsigned index, struct pf_vf_att
                                  struct vswitch_error *error)
 {
         LOCKED();
-        const struct modelled_pf *model = model_of_pf(pf);
+        struct modelled_pf *model = model_of_pf(pf);
 
+        model->looks++;
         if (index >= model->vf_count)
                 return vswitch_error_set(error, -ENODATA, "%s does not report a VF %u", pf->name, index);
         *ret = model->vfs[index].attributes;
@@ -272,9 +277,10 @@ static int model_list_attributes(struct pf *pf, struct pf_vf_attributes **ret, s
                                  struct vswitch_error *error)
 {
         LOCKED();
-        const struct modelled_pf *model = model_of_pf(pf);
+        struct modelled_pf *model = model_of_pf(pf);
         struct pf_vf_attributes attributes[MODELLED_VFS_MAX];
 
+        model->looks++;
         for (size_t i = 0; i < model->vf_count; i++)
                 attributes[i] = model->vfs[i].attributes;
         return copy_array(attributes, model->vf_count, sizeof(attributes[0]), ret, ret_count);
@@ -291,6 +297,24 @@ static int model_ask_attributes(struct pf *pf, unsigned index, struct vswitch_er
         pf->asked = true;
         pf->cannot_set = model->refused_attributes & model->vfs[index].attributes.valid;
         pf->can_set = model->vfs[index].attributes.valid & ~model->refused_attributes & ~(uint32_t) PF_VF_MAC;
+        return 0;
+}
+
+static int model_read_autoprobe(struct pf *pf, bool *ret, struct vswitch_error *error)
+{
+        LOCKED();
+
+        *ret = model_of_pf(pf)->autoprobe;
+        return 0;
+}
+
+static int model_set_autoprobe(struct pf *pf, bool wanted, struct vswitch_error *error)
+{
+        LOCKED();
+        struct modelled_pf *model = model_of_pf(pf);
+
+        model->writes += model->autoprobe != wanted;
+        model->autoprobe = wanted;
         return 0;
 }
 
@@ -338,7 +362,8 @@ static int model_set_vf_count(struct pf *pf, unsigned count, struct vswitch_erro
                 return 0;
         if (model->count_error < 0)
                 return vswitch_error_set(error, model->count_error, "cannot make %u VFs of %s", count, pf->name);
-        model->autoprobe = count == 0;
+        if (count > 0)
+                model->autoprobe = false;
         make_vfs(model, count);
         model->writes++;
         return 0;
@@ -476,6 +501,8 @@ const struct pf_driver modelled_pf_driver = {
         .list_statistics = model_list_statistics,
         .read_statistics = model_read_statistics,
         .set_vf_count = model_set_vf_count,
+        .read_autoprobe = model_read_autoprobe,
+        .set_autoprobe = model_set_autoprobe,
         .uplink_filter_add = model_filter_add,
         .uplink_filter_remove = model_filter_remove,
         .uplink_filter_list = model_filter_list,

@@ -63,7 +63,9 @@ struct modelled_pf {
 
         unsigned writes; /* changes to tables and attributes: a restart with nothing to do adds none */
         unsigned binds;
-        unsigned asked; /* how often the driver was asked what it can set */
+        unsigned asked;  /* how often the driver was asked what it can set */
+        unsigned looks;  /* how often attributes were read, of one VF or all: the kernel answers both with all */
+        unsigned opened; /* instances that are not closed */
 };
 
 struct modelled_pin {

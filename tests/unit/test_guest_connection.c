@@ -26,6 +26,7 @@ static struct guests *guests;
 
 /* What the callbacks saw. */
 static bool connected;
+static bool has_listed; /* since then */
 static unsigned connections, losses, lists, changes, events;
 static char sentence[512];
 static struct {
@@ -92,6 +93,7 @@ static void on_connection(bool is_connected, const char *text, void *userdata)
 {
         ck_assert_ptr_eq(userdata, &loop);
         connected = is_connected;
+        has_listed = false;
         connections += is_connected;
         losses += !is_connected;
         snprintf(sentence, sizeof(sentence), "%s", text);
@@ -101,6 +103,7 @@ static void on_listed(struct guest **list, size_t count, void *userdata)
 {
         ck_assert(connected);
         lists++;
+        has_listed = true;
         known_count = 0;
         for (size_t i = 0; i < count; i++) {
                 ck_assert_int_ne(list[i]->state, GUEST_OFF);
@@ -138,7 +141,51 @@ static void on_event(const struct guest_event *event, void *userdata)
         }
 }
 
-static const struct guests_callbacks callbacks = { on_connection, on_listed, on_changed, on_event };
+/* Of each definition that names a device of the host: whose, and the first of those. */
+static struct {
+        char uuid[GUEST_UUID_SIZE];
+        char name[64];
+        char address[PF_ADDRESS_SIZE];
+} defined[8];
+static size_t defined_count;
+static unsigned definitions_told;
+
+static void on_defined(struct guest *const *definitions, size_t count, bool all, void *userdata)
+{
+        ck_assert(connected);
+        ck_assert(all != has_listed); /* the first thing that is told of any domain */
+        definitions_told++;
+        defined_count = all ? 0 : defined_count;
+        for (size_t i = 0; i < count; i++) {
+                size_t place = 0;
+
+                while (place < defined_count && strcmp(defined[place].uuid, definitions[i]->uuid) != 0)
+                        place++;
+                ck_assert_uint_lt(place, sizeof(defined) / sizeof(defined[0]));
+                defined_count += place == defined_count;
+                strcpy(defined[place].uuid, definitions[i]->uuid);
+                snprintf(defined[place].name, sizeof(defined[place].name), "%s", definitions[i]->name);
+                snprintf(defined[place].address, sizeof(defined[place].address), "%s",
+                         definitions[i]->vfs_count > 0 ? definitions[i]->vfs[0].address : "");
+        }
+}
+
+/* What the domain's definition names; NULL: nothing was told of it. */
+static const char *named_by(const char *uuid)
+{
+        for (size_t i = 0; i < defined_count; i++)
+                if (strcmp(defined[i].uuid, uuid) == 0)
+                        return defined[i].address;
+        return NULL;
+}
+
+static const struct guests_callbacks callbacks = {
+        .connection = on_connection,
+        .listed = on_listed,
+        .defined = on_defined,
+        .changed = on_changed,
+        .event = on_event,
+};
 
 static uint64_t now_usec(void)
 {
@@ -295,6 +342,93 @@ START_TEST(transient_domain_comes_and_goes)
         RUN_UNTIL(state_of("22222222-2222-2222-2222-222222222222") == GUEST_RUNNING);
         ck_assert_int_eq(virDomainDestroy(domain), 0);
         RUN_UNTIL(state_of("22222222-2222-2222-2222-222222222222") == GUEST_OFF);
+        virDomainFree(domain);
+        virConnectClose(other_side);
+        stop();
+}
+END_TEST
+
+#define OFF_UUID "33333333-3333-3333-3333-333333333333"
+#define OFF_XML(devices)                                                                                               \
+        "<domain type='test'><name>g3</name><uuid>" OFF_UUID "</uuid><memory unit='MiB'>64</memory>"                   \
+        "<os><type>hvm</type></os><devices>" devices "</devices></domain>"
+#define OFF_VF(function)                                                                                               \
+        "<hostdev mode='subsystem' type='pci' managed='yes'><source>"                                                  \
+        "<address domain='0x0000' bus='0x01' slot='0x10' function='" function "'/></source></hostdev>"
+
+static bool names(const char *uuid, const char *address)
+{
+        const char *named = named_by(uuid);
+
+        return named && strcmp(named, address) == 0;
+}
+
+START_TEST(definitions_of_domains_that_are_off)
+{
+        virConnectPtr other_side = virConnectOpen("test:///default");
+        virDomainPtr domain = virDomainDefineXML(other_side, OFF_XML(OFF_VF("0x0")));
+        unsigned told;
+
+        ck_assert_ptr_nonnull(domain);
+        virDomainFree(domain);
+        start("test:///default");
+        RUN_UNTIL(lists == 1);
+        /* Told before the guests, although it does not run; and only of those that name something. */
+        ck_assert_uint_eq(definitions_told, 1);
+        ck_assert_uint_eq(defined_count, 1);
+        ck_assert(names(OFF_UUID, "0000:01:10.0"));
+        ck_assert_str_eq(defined[0].name, "g3");
+
+        /* It is edited, starts, is edited while it runs, and ends. */
+        domain = virDomainDefineXML(other_side, OFF_XML(OFF_VF("0x2")));
+        ck_assert_ptr_nonnull(domain);
+        RUN_UNTIL(names(OFF_UUID, "0000:01:10.2"));
+        ck_assert_int_eq(virDomainCreate(domain), 0);
+        RUN_UNTIL(state_of(OFF_UUID) == GUEST_RUNNING);
+        virDomainFree(domain);
+        domain = virDomainDefineXML(other_side, OFF_XML(OFF_VF("0x4")));
+        ck_assert_ptr_nonnull(domain);
+        RUN_UNTIL(names(OFF_UUID, "0000:01:10.4"));
+        ck_assert_int_eq(virDomainDestroy(domain), 0);
+        RUN_UNTIL(state_of(OFF_UUID) == GUEST_OFF);
+        ck_assert(names(OFF_UUID, "0000:01:10.4"));
+
+        /* Nothing is read by the clock. */
+        told = definitions_told;
+        run_for(300 * 1000);
+        ck_assert_uint_eq(definitions_told, told);
+
+        ck_assert_int_eq(virDomainUndefine(domain), 0);
+        RUN_UNTIL(names(OFF_UUID, ""));
+        virDomainFree(domain);
+        virConnectClose(other_side);
+        stop();
+}
+END_TEST
+
+/* A domain that runs when everything is listed: what it is defined as is not what it has. */
+START_TEST(definition_of_a_domain_that_runs)
+{
+        virConnectPtr other_side = virConnectOpen("test:///default");
+        virDomainPtr domain = virDomainDefineXML(other_side, OFF_XML(""));
+
+        ck_assert_ptr_nonnull(domain);
+        ck_assert_int_eq(virDomainCreate(domain), 0);
+        virDomainFree(domain);
+        domain = virDomainDefineXML(other_side, OFF_XML(OFF_VF("0x0")));
+        ck_assert_ptr_nonnull(domain);
+        start("test:///default");
+        RUN_UNTIL(lists == 1);
+        ck_assert_int_eq(state_of(OFF_UUID), GUEST_RUNNING);
+        ck_assert(names(OFF_UUID, "0000:01:10.0"));
+
+        /* Its definition goes, it runs on; then it is transient, and its end is all there is to tell. */
+        ck_assert_int_eq(virDomainUndefine(domain), 0);
+        RUN_UNTIL(names(OFF_UUID, ""));
+        ck_assert_int_eq(state_of(OFF_UUID), GUEST_RUNNING);
+        ck_assert_int_eq(virDomainDestroy(domain), 0);
+        RUN_UNTIL(state_of(OFF_UUID) == GUEST_OFF);
+        ck_assert(names(OFF_UUID, ""));
         virDomainFree(domain);
         virConnectClose(other_side);
         stop();
@@ -825,6 +959,8 @@ int main(void)
         tcase_add_test(tests, lists_and_hears);
         tcase_add_test(tests, reads_again_what_libvirt_has_written);
         tcase_add_test(tests, transient_domain_comes_and_goes);
+        tcase_add_test(tests, definitions_of_domains_that_are_off);
+        tcase_add_test(tests, definition_of_a_domain_that_runs);
         tcase_add_test(tests, requests_are_answered_with_libvirts_words);
         tcase_add_test(tests, a_policy_is_written_to_the_metadata);
         tcase_add_test(tests, what_is_in_the_way_of_a_policy);

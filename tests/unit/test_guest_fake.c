@@ -41,6 +41,14 @@ static void on_listed(struct guest **list, size_t count, void *userdata)
         note("listed:%zu ", count);
 }
 
+static void on_defined(struct guest *const *definitions, size_t count, bool all, void *userdata)
+{
+        if (all)
+                note("all-defined:%zu ", count);
+        else
+                note("defined:%s/%zu ", definitions[0]->name ? definitions[0]->name : "", definitions[0]->vfs_count);
+}
+
 static void on_changed(struct guest **guest, void *userdata)
 {
         note("changed:%d/%zu/%u ", (*guest)->state, (*guest)->vfs_count, (*guest)->free_root_ports);
@@ -56,7 +64,13 @@ static void on_done(int result, const char *sentence, void *userdata)
         note("done:%d ", result);
 }
 
-static const struct guests_callbacks callbacks = { on_connection, on_listed, on_changed, on_event };
+static const struct guests_callbacks callbacks = {
+        .connection = on_connection,
+        .listed = on_listed,
+        .defined = on_defined,
+        .changed = on_changed,
+        .event = on_event,
+};
 
 static void expect(const char *text)
 {
@@ -71,7 +85,7 @@ static void begin(void)
         ck_assert_int_ge(sd_event_new(&loop), 0);
         fake_guests_reset();
         ck_assert_int_eq(guests_new(loop, NULL, &callbacks, NULL, &guests, NULL), 0);
-        expect("up listed:0 ");
+        expect("up all-defined:0 listed:0 ");
 }
 
 static void end(void)
@@ -163,7 +177,7 @@ START_TEST(holds_and_fails)
         fake_guests_start(XML, GUEST_INCOMING); /* nobody hears it */
         expect("");
         fake_guests_up();
-        expect("up listed:1 ");
+        expect("up all-defined:0 listed:1 ");
 }
 END_TEST
 
@@ -178,7 +192,21 @@ START_TEST(outlives_the_daemon)
         ck_assert_str_eq(trace, "done:-125 ");
         trace[0] = '\0';
         ck_assert_int_eq(guests_new(loop, NULL, &callbacks, NULL, &guests, NULL), 0);
-        expect("up listed:1 ");
+        expect("up all-defined:0 listed:1 ");
+}
+END_TEST
+
+START_TEST(defines_and_undefines)
+{
+        fake_guests_define(XML);
+        expect("event:8defined/updated defined:g1/0 changed:0/0/0 ");
+        fake_guests_start(XML, GUEST_RUNNING);
+        expect("event:8started/booted changed:1/0/1 ");
+        fake_guests_down("gone");
+        fake_guests_up();
+        expect("gone up all-defined:1 listed:1 ");
+        fake_guests_undefine(UUID);
+        expect("event:8undefined/removed defined:/0 ");
 }
 END_TEST
 
@@ -194,6 +222,7 @@ int main(void)
         tcase_add_test(tests, attaches_and_detaches);
         tcase_add_test(tests, holds_and_fails);
         tcase_add_test(tests, outlives_the_daemon);
+        tcase_add_test(tests, defines_and_undefines);
         suite_add_tcase(suite, tests);
 
         srunner_run_all(runner, CK_ENV);

@@ -281,11 +281,48 @@ START_TEST(test_vf_in_use_is_not_unbound)
         ck_assert_str_eq(content("bus/pci/drivers/vfio-pci/unbind"), "");
         ck_assert_str_eq(content("bus/pci/devices/" VF "/driver_override"), "vfio-pci");
 
+        /* Nor is it taken for the caller's, although it has the driver that it is to have. */
+        ck_assert_int_eq(pf_sysfs_bind(VF, "vfio-pci", &error), -EBUSY);
+
         /* A device that a network driver has is enabled too, and is in nobody's hands. */
         set_driver(VF, "igbvf");
         ck_assert_int_eq(pf_vf_is_open(VF, &is_open, &error), 0);
         ck_assert(!is_open);
         ck_assert_int_eq(pf_vf_is_open("0000:0f:10.0", &is_open, &error), -ENODEV);
+}
+END_TEST
+
+static enum pf_vf_use use_of(const char *address, const struct pf_vfio_nodes *nodes)
+{
+        struct vswitch_error error = { 0 };
+        enum pf_vf_use use = PF_VF_USE_UNKNOWN;
+
+        ck_assert_msg(pf_vf_use(address, nodes, &use, &error) == 0, "%s", error.text);
+        return use;
+}
+
+/* What is not to be seen in sysfs, the list of open files tells, for all VFs at once. */
+START_TEST(test_vf_use_in_two_parts)
+{
+        static char names[][64] = { "/dev/vfio/vfio", "/dev/vfio/71", "/dev/vfio/devices/vfio4" };
+        const struct pf_vfio_nodes none = { 0 }, nodes = { names, 3 };
+        enum pf_vf_use use;
+
+        ck_assert_int_eq(use_of(VF, NULL), PF_VF_NOT_OPEN);
+        set_driver(VF, "vfio-pci");
+        ck_assert_int_eq(use_of(VF, NULL), PF_VF_USE_UNKNOWN);
+        ck_assert_int_eq(use_of(VF, &none), PF_VF_NOT_OPEN);
+        ck_assert_int_eq(use_of(VF, &nodes), PF_VF_OPEN); /* its group is 71 */
+        shell("echo 1 >bus/pci/devices/" VF "/enable");
+        ck_assert_int_eq(use_of(VF, NULL), PF_VF_OPEN);
+        ck_assert_int_eq(use_of(VF, &none), PF_VF_OPEN);
+
+        set_driver("0000:01:10.4", "vfio-pci");
+        ck_assert_int_eq(use_of("0000:01:10.4", &nodes), PF_VF_NOT_OPEN);
+        shell("mkdir -p bus/pci/devices/0000:01:10.4/vfio-dev/vfio4");
+        ck_assert_int_eq(use_of("0000:01:10.4", &nodes), PF_VF_OPEN);
+
+        ck_assert_int_eq(pf_vf_use("0000:0f:10.0", &nodes, &use, NULL), -ENODEV);
 }
 END_TEST
 
@@ -366,17 +403,38 @@ START_TEST(test_another_number_goes_by_way_of_none)
         ck_assert_str_eq(writes(fd), "sriov_numvfs sriov_drivers_autoprobe sriov_numvfs ");
         ck_assert_str_eq(content(NUMBER), "7");
 
-        /* Nothing of ours is left when there are none. */
+        /* What the setting was before is not known here. */
         fd = watch_writes();
         ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 0, &error), 0);
-        ck_assert_str_eq(writes(fd), "sriov_numvfs sriov_drivers_autoprobe ");
+        ck_assert_str_eq(writes(fd), "sriov_numvfs ");
         ck_assert_str_eq(content(NUMBER), "0");
-        ck_assert_str_eq(content(AUTOPROBE), "1");
+        ck_assert_str_eq(content(AUTOPROBE), "0");
 
         /* Before Linux 4.12. */
         shell("rm " AUTOPROBE);
         ck_assert_int_eq(pf_sysfs_set_vf_count(PF, "eth0", 2, &error), 0);
         ck_assert_str_eq(content(NUMBER), "2");
+}
+END_TEST
+
+START_TEST(test_autoprobe)
+{
+        struct vswitch_error error = { 0 };
+        bool autoprobe = false;
+        int fd = watch_writes();
+
+        ck_assert_int_eq(pf_sysfs_read_autoprobe(PF, &autoprobe, &error), 0);
+        ck_assert(autoprobe);
+        ck_assert_int_eq(pf_sysfs_set_autoprobe(PF, true, &error), 0);
+        ck_assert_str_eq(writes(fd), "");
+        ck_assert_int_eq(pf_sysfs_set_autoprobe(PF, false, &error), 0);
+        ck_assert_str_eq(content(AUTOPROBE), "0");
+        ck_assert_int_eq(pf_sysfs_read_autoprobe(PF, &autoprobe, &error), 0);
+        ck_assert(!autoprobe);
+
+        shell("rm " AUTOPROBE);
+        ck_assert_int_eq(pf_sysfs_read_autoprobe(PF, &autoprobe, &error), -EOPNOTSUPP);
+        ck_assert_int_eq(pf_sysfs_set_autoprobe(PF, true, &error), -EOPNOTSUPP);
 }
 END_TEST
 
@@ -484,9 +542,11 @@ int main(void)
         tcase_add_test(test_case, test_unbind);
         tcase_add_test(test_case, test_bind_says_what_is_missing);
         tcase_add_test(test_case, test_vf_in_use_is_not_unbound);
+        tcase_add_test(test_case, test_vf_use_in_two_parts);
         tcase_add_test(test_case, test_reset);
         tcase_add_test(test_case, test_first_vfs);
         tcase_add_test(test_case, test_another_number_goes_by_way_of_none);
+        tcase_add_test(test_case, test_autoprobe);
         tcase_add_test(test_case, test_number_that_cannot_be);
         tcase_add_test(test_case, test_devices_on_top);
         tcase_add_test(test_case, test_events);

@@ -487,6 +487,7 @@ START_TEST(test_vf_in_use)
         /* The group alone is enough to be in somebody's hands. */
         vfio_user_open_group(&user, vf.iommu_group);
         ck_assert(is_open(vf.address));
+        ck_assert_int_eq(pf->driver->bind(pf, vf.address, "vfio-pci", &error), -EBUSY);
         vfio_user_open_device(&user, vf.address);
         ck_assert(is_open(vf.address));
         ck_assert(!is_open(read_vf(OTHER_VF).address));
@@ -595,6 +596,8 @@ START_TEST(test_number_of_vfs)
         assert_vfs(7);
         set_vf_count(1);
         set_vf_count(0);
+        ck_assert_uint_eq(autoprobe(), 0); /* it is for the daemon to know what it was before */
+        ck_assert_int_eq(pf->driver->set_autoprobe(pf, true, &error), 0);
         ck_assert_uint_eq(autoprobe(), 1);
         give_back_vfs();
         ck_assert_uint_eq(autoprobe(), 0);

@@ -266,11 +266,43 @@ START_TEST(test_number)
                 ck_assert_str_eq(read_vf(i).driver, "");
                 expect_free(i);
         }
+        ck_assert_str_eq(netns_output("cat /sys/class/net/%s/device/sriov_drivers_autoprobe", pf_name), "0\n");
         set_vfs(0, false);
         ck_assert_uint_eq(count_vfs(), 0);
         set_vfs(VF_COUNT, false);
 }
 END_TEST
+
+/* Host drivers get new VFs as before, once there are none of vswitch's. */
+START_TEST(test_autoprobe_is_given_back)
+{
+        set_vfs(0, false);
+        netns_run("echo 1 >/sys/class/net/%s/device/sriov_drivers_autoprobe", pf_name);
+        set_vfs(2, false);
+        ck_assert_str_eq(netns_output("cat /sys/class/net/%s/device/sriov_drivers_autoprobe", pf_name), "0\n");
+        ck_assert_str_eq(read_vf(0).driver, "");
+        set_vfs(0, false);
+        ck_assert_str_eq(netns_output("cat /sys/class/net/%s/device/sriov_drivers_autoprobe", pf_name), "1\n");
+        netns_run("echo 0 >/sys/class/net/%s/device/sriov_drivers_autoprobe", pf_name);
+        set_vfs(VF_COUNT, false);
+        ck_assert_str_eq(netns_output("ls %s/autoprobe", directory), "");
+}
+END_TEST
+
+/* Who has it open is found out on a worker thread. */
+static bool vf_1_is_free(void)
+{
+        char owner[192];
+
+        return state_of(1, owner, sizeof(owner)) == VF_FREE;
+}
+
+static bool vf_1_is_foreign(void)
+{
+        char owner[192];
+
+        return state_of(1, owner, sizeof(owner)) == VF_FOREIGN;
+}
 
 START_TEST(test_vfs_of_somebody_else)
 {
@@ -330,14 +362,15 @@ START_TEST(test_vfs_of_somebody_else)
         netns_run("ip link set %s vf 1 mac 00:00:00:00:00:00", pf_name);
         expect_free(1);
         bind_vf(1, "vfio-pci");
-        expect_free(1);
+        RUN_UNTIL(vf_1_is_free);
         vf = read_vf(1);
         snprintf(group, sizeof(group), "/dev/vfio/%s", vf.iommu_group);
         fd = open(group, O_RDWR | O_CLOEXEC);
         ck_assert_msg(fd >= 0, "%s: %s", group, strerror(errno));
-        expect_foreign(1, "uses it through VFIO");
+        RUN_UNTIL(vf_1_is_foreign);
+        expect_foreign(1, "a process that vswitch does not know uses it through VFIO");
         close(fd);
-        expect_free(1);
+        RUN_UNTIL(vf_1_is_free);
         bind_vf(1, "");
 }
 END_TEST
@@ -404,6 +437,7 @@ int main(void)
         int failed;
 
         add_test(suite, "number", test_number);
+        add_test(suite, "autoprobe", test_autoprobe_is_given_back);
         add_test(suite, "foreign", test_vfs_of_somebody_else);
         add_test(suite, "appear", test_vfs_that_appear_are_noticed);
         add_test(suite, "rebind", test_rebind_of_the_pf);
