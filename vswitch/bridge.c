@@ -8,7 +8,11 @@
  * ports get (vlan_default_pvid). Both can be changed while the bridge runs and an entry under the wrong VLAN is
  * simply never looked at; so they are read each time and not remembered. (Without filtering the kernel adds an
  * entry for each VLAN that the port has, default one included, next to the one that counts, and removes them with
- * it.)
+ * it. When a pin moves to a port with fewer VLANs, those of the old port stay behind.)
+ *
+ * A bridge that begins or ceases to filter keeps its entries, so those that were made before are left under what does
+ * not count any more. Pinning and unpinning take them away: whatever of ours is under no VLAN while the bridge filters,
+ * and under the NIC's VLAN while it does not.
  *
  * What is ours among the entries: static (NUD_NOARP) and sticky. Learned entries are replaced by a pin, static
  * ones of others that are not sticky are replaced too (they say where the MAC is, and so do we, and better), but
@@ -160,77 +164,132 @@ static int bridge_read_pin(struct softswitch *software_switch, const struct vswi
         return 0;
 }
 
+static bool is_pin(const struct fdb_entry *entry)
+{
+        return (entry->state & NUD_NOARP) && (entry->flags & NTF_STICKY);
+}
+
+/* One under no VLAN goes with those that the port has under its VLANs: the kernel knows no other way. */
+static int remove_entry(struct bridge *bridge, const struct fdb_entry *pin, struct vswitch_error *error)
+{
+        char text[VSWITCH_MAC_TEXT_SIZE];
+        struct softswitch_port_vlans vlans = { 0 };
+        struct vswitch_error refusal = { 0 };
+        struct fdb_entry entry = *pin;
+        int r;
+
+        entry.flags = NTF_MASTER;
+        r = fdb_delete(bridge->netlink, &entry, &refusal);
+        if (r == -EINVAL && entry.vlan != 0 &&
+            bridge_vlan_read_port(bridge->netlink, entry.ifindex, &vlans, NULL) == 0 &&
+            !softswitch_vlan_test(vlans.member, entry.vlan))
+                r = bridge_vlan_flush_left(bridge->netlink, entry.ifindex, entry.vlan, &refusal);
+        if (r < 0 && r != -ENOENT)
+                return vswitch_error_set(error, r, "cannot remove the pin of %s from bridge %s: %s",
+                                         vswitch_mac_format(&entry.mac, text), bridge->name,
+                                         vswitch_error_text(&refusal, r));
+        return 0;
+}
+
+static int write_pin(struct bridge *bridge, const struct fdb_entry *entry, struct vswitch_error *error)
+{
+        char text[VSWITCH_MAC_TEXT_SIZE];
+        char port[VSWITCH_LINK_TEXT_SIZE];
+        struct vswitch_error refusal = { 0 };
+        int r = fdb_replace(bridge->netlink, entry, &refusal);
+
+        if (r == -EINVAL && entry->vlan != 0)
+                return vswitch_error_set(error, r, "cannot pin %s on bridge %s: %s is not a member of VLAN %u",
+                                         vswitch_mac_format(&entry->mac, text), bridge->name,
+                                         vswitch_link_describe(entry->ifindex, port), entry->vlan);
+        if (r < 0)
+                return vswitch_error_set(error, r, "cannot pin %s to %s on bridge %s: %s",
+                                         vswitch_mac_format(&entry->mac, text),
+                                         vswitch_link_describe(entry->ifindex, port), bridge->name,
+                                         vswitch_error_text(&refusal, r));
+        return 0;
+}
+
+/* What a bridge that did not filter VLANs has left to one that does. Before the pin is written, since the one under the
+ * VLAN that counts now goes with it where both are at one port. */
+static int remove_unfiltered(struct bridge *bridge, const struct vswitch_mac *mac, struct vswitch_error *error)
+{
+        struct fdb_entry left;
+        int r = get_entry(bridge, mac, 0, &left, error);
+
+        return r == 0 && is_pin(&left) ? remove_entry(bridge, &left, error) : r;
+}
+
+/* After a pin under no VLAN was written: what the kernel made in the VLANs of the port where it was until then, and what
+ * is at another port in the VLAN that counted when the bridge filtered. */
+static int remove_filtered(struct bridge *bridge, const struct fdb_entry *before, uint16_t vlan,
+                           const struct fdb_entry *pin, struct vswitch_error *error)
+{
+        struct fdb_entry left = { 0 };
+        int r = 0;
+
+        if (is_pin(before) && before->ifindex != pin->ifindex)
+                r = remove_entry(bridge, before, error);
+        if (r == 0 && vlan != 0)
+                r = get_entry(bridge, &pin->mac, vlan, &left, error);
+        return r == 0 && is_pin(&left) && left.ifindex != pin->ifindex ? remove_entry(bridge, &left, error) : r;
+}
+
 static int bridge_pin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                       int port_ifindex, struct vswitch_error *error)
 {
         struct bridge *bridge = bridge_of(software_switch);
         char text[VSWITCH_MAC_TEXT_SIZE];
         char port[VSWITCH_LINK_TEXT_SIZE];
-        struct vswitch_error refusal = { 0 };
-        struct fdb_entry entry;
-        uint16_t filed_under = 0;
-        int r;
-
-        r = fdb_vlan(bridge, vlan, &filed_under, error);
-        if (r < 0)
-                return r;
-        r = get_entry(bridge, mac, filed_under, &entry, error);
-        if (r < 0)
-                return r;
-        if (entry.state & NUD_PERMANENT)
-                return vswitch_error_set(error, -EEXIST, "%s is the address of %s, which belongs to bridge %s itself",
-                                         vswitch_mac_format(mac, text), vswitch_link_describe(entry.ifindex, port),
-                                         bridge->name);
-
-        entry = (struct fdb_entry){
+        struct vswitch_error left_error = { 0 };
+        struct fdb_entry before, entry = {
                 .mac = *mac,
-                .vlan = filed_under,
                 .ifindex = port_ifindex,
                 .state = NUD_NOARP,
                 .flags = NTF_MASTER | NTF_STICKY,
         };
-        r = fdb_replace(bridge->netlink, &entry, &refusal);
-        if (r == -EINVAL && filed_under != 0)
-                return vswitch_error_set(error, r, "cannot pin %s on bridge %s: %s is not a member of VLAN %u",
-                                         vswitch_mac_format(mac, text), bridge->name,
-                                         vswitch_link_describe(port_ifindex, port), filed_under);
+        int r, left = 0;
+
+        r = fdb_vlan(bridge, vlan, &entry.vlan, error);
+        if (r == 0)
+                r = get_entry(bridge, mac, entry.vlan, &before, error);
         if (r < 0)
-                return vswitch_error_set(error, r, "cannot pin %s to %s on bridge %s: %s",
-                                         vswitch_mac_format(mac, text), vswitch_link_describe(port_ifindex, port),
-                                         bridge->name, vswitch_error_text(&refusal, r));
-        return 0;
+                return r;
+        if (before.state & NUD_PERMANENT)
+                return vswitch_error_set(error, -EEXIST, "%s is the address of %s, which belongs to bridge %s itself",
+                                         vswitch_mac_format(mac, text), vswitch_link_describe(before.ifindex, port),
+                                         bridge->name);
+        if (entry.vlan != 0)
+                left = remove_unfiltered(bridge, mac, &left_error);
+        r = write_pin(bridge, &entry, error);
+        if (r == 0 && entry.vlan == 0)
+                left = remove_filtered(bridge, &before, vlan, &entry, &left_error);
+        if (r == 0 && left < 0)
+                return vswitch_error_set(error, left, "%s", vswitch_error_text(&left_error, left));
+        return r;
+}
+
+static int unpin_under(struct bridge *bridge, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
+                       struct vswitch_error *error)
+{
+        struct fdb_entry entry;
+        int r = get_entry(bridge, mac, vlan, &entry, error);
+
+        return r == 0 && is_pin(&entry) && entry.ifindex == port_ifindex ? remove_entry(bridge, &entry, error) : r;
 }
 
 static int bridge_unpin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                         int port_ifindex, struct vswitch_error *error)
 {
         struct bridge *bridge = bridge_of(software_switch);
-        char text[VSWITCH_MAC_TEXT_SIZE];
-        struct softswitch_port_vlans vlans = { 0 };
-        struct vswitch_error refusal = { 0 };
-        struct fdb_entry entry;
-        uint16_t filed_under = 0;
-        int r;
+        struct bridge_vlan_settings settings;
+        int r = read_settings(bridge, &settings, error);
 
-        r = fdb_vlan(bridge, vlan, &filed_under, error);
-        if (r < 0)
-                return r;
-        r = get_entry(bridge, mac, filed_under, &entry, error);
-        if (r < 0)
-                return r;
-        if (entry.ifindex != port_ifindex || !(entry.state & NUD_NOARP) || !(entry.flags & NTF_STICKY))
-                return 0;
-
-        entry.flags = NTF_MASTER;
-        r = fdb_delete(bridge->netlink, &entry, &refusal);
-        if (r == -EINVAL && filed_under != 0 &&
-            bridge_vlan_read_port(bridge->netlink, port_ifindex, &vlans, NULL) == 0 &&
-            !softswitch_vlan_test(vlans.member, filed_under))
-                r = bridge_vlan_flush_left(bridge->netlink, port_ifindex, filed_under, &refusal);
-        if (r < 0 && r != -ENOENT)
-                return vswitch_error_set(error, r, "cannot remove the pin of %s from bridge %s: %s",
-                                         vswitch_mac_format(mac, text), bridge->name, vswitch_error_text(&refusal, r));
-        return 0;
+        if (r == 0)
+                r = unpin_under(bridge, mac, 0, port_ifindex, error);
+        if (r == 0 && vlan == 0)
+                vlan = settings.default_pvid;
+        return r == 0 && vlan != 0 ? unpin_under(bridge, mac, vlan, port_ifindex, error) : r;
 }
 
 static int read_port(struct bridge *bridge, int port_ifindex, struct softswitch_port_vlans *ret,

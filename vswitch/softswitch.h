@@ -68,10 +68,12 @@ struct softswitch_driver {
         /* Reads the pin of a MAC. No entry, or only a learned one: ifindex 0, still success. */
         int (*read_pin)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                         struct softswitch_pin *ret, struct vswitch_error *error);
-        /* Makes or moves the entry: static sticky, replacing a learned one. One request. */
+        /* Makes or moves the entry: static sticky, replacing a learned one. One request moves it. What is left of a pin of
+         * the MAC from before the switch began, or ceased, to filter VLANs goes. */
         int (*pin)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
                    struct vswitch_error *error);
-        /* Removes it; an entry that is not there is success. */
+        /* Removes it from this port, whether the switch filtered VLANs when it was made or not; an entry that is not there
+         * is success. */
         int (*unpin)(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
                      struct vswitch_error *error);
 

@@ -805,3 +805,7 @@ void policies_free(struct manager_nic *nic)
         free(nic->policy_state);
         nic->policy_state = NULL;
 }
+        /* The bridge may have begun or ceased to filter VLANs when nobody saw it; what is filed as it did before that is
+         * not seen as a pin. */
+        if (softswitch && nic->recorded)
+                remove_old_entries(nic);

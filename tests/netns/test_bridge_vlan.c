@@ -278,6 +278,135 @@ START_TEST(test_pins_of_an_access_port)
 }
 END_TEST
 
+/* ---- a bridge that begins, or ceases, to filter ---- */
+
+/* Every sticky entry of the guest, as "VLAN port" lines; VLAN 0: none. */
+static void assert_entries(const char *expected)
+{
+        ck_assert_str_eq(netns_output("bridge fdb show br br0 | grep " GUEST " | grep sticky | sed -n 's/.* dev "
+                                      "\\([^ ]*\\).* vlan \\([0-9]*\\) .*/\\2 \\1/p; /vlan/d; s/.* dev \\([^ ]*\\).*/0 "
+                                      "\\1/p' | sort -n"),
+                         expected);
+}
+
+static void set_filtering(bool filters)
+{
+        netns_run("ip link set br0 type bridge vlan_filtering %d", filters);
+}
+
+static void do_pin(struct softswitch *s, uint16_t vlan, const char *port)
+{
+        struct vswitch_mac mac = netns_mac(GUEST);
+        struct vswitch_error error = { 0 };
+
+        ck_assert_msg(s->driver->pin(s, &mac, vlan, netns_ifindex(port), &error) == 0, "%s", error.text);
+}
+
+static void do_unpin(struct softswitch *s, uint16_t vlan, const char *port)
+{
+        struct vswitch_mac mac = netns_mac(GUEST);
+        struct vswitch_error error = { 0 };
+
+        ck_assert_msg(s->driver->unpin(s, &mac, vlan, netns_ifindex(port), &error) == 0, "%s", error.text);
+}
+
+/* The guest is in VLAN 5, which has a tag on the uplink, and 6 is another one there. */
+static struct softswitch *open_with_vlans(bool filters)
+{
+        struct softswitch *s = open_switch(filters ? "vlan_filtering 1" : "");
+
+        netns_run("bridge vlan add dev w0 vid 5-6; bridge vlan del dev v0 vid 1; "
+                  "bridge vlan add dev v0 vid 5 pvid untagged");
+        return s;
+}
+
+/* What unpinning under the VLANs of before takes away, from the port where the pin is and from the other. */
+START_TEST(test_unpin_after_a_change)
+{
+        const char *port = _i % 2 ? "w0" : "v0";
+        bool filters = _i / 2;
+        struct softswitch *s = open_with_vlans(filters);
+
+        do_pin(s, filters ? 5 : 0, port);
+        set_filtering(!filters);
+        do_unpin(s, filters ? 5 : 0, "v0");
+        do_unpin(s, filters ? 5 : 0, "w0");
+        assert_entries("");
+        s->driver->close(s);
+}
+END_TEST
+
+START_TEST(test_pin_after_the_bridge_began_to_filter)
+{
+        struct softswitch *s = open_with_vlans(false);
+
+        /* Without filtering the kernel makes entries in the port's VLANs, too; they go along when the pin moves. */
+        do_pin(s, 0, "w0");
+        assert_entries("0 w0\n1 w0\n5 w0\n6 w0\n");
+        do_pin(s, 0, "v0");
+        assert_entries("0 v0\n5 v0\n");
+        do_pin(s, 0, "w0");
+
+        set_filtering(true);
+        do_pin(s, 5, "v0");
+        assert_entries("5 v0\n");
+        do_unpin(s, 5, "v0");
+        assert_entries("");
+
+        /* At the port where it was. */
+        set_filtering(false);
+        do_pin(s, 0, "w0");
+        set_filtering(true);
+        do_pin(s, 5, "w0");
+        assert_entries("5 w0\n");
+        s->driver->close(s);
+}
+END_TEST
+
+START_TEST(test_pin_after_the_bridge_ceased_to_filter)
+{
+        struct softswitch *s = open_with_vlans(true);
+        struct softswitch_pin pin;
+        struct vswitch_mac mac = netns_mac(GUEST);
+
+        do_pin(s, 5, "w0");
+        assert_entries("5 w0\n");
+        set_filtering(false);
+        /* It does not count any more. */
+        ck_assert_int_eq(s->driver->read_pin(s, &mac, 5, &pin, NULL), 0);
+        ck_assert_int_eq(pin.ifindex, 0);
+        do_pin(s, 5, "v0");
+        assert_entries("0 v0\n5 v0\n");
+        do_unpin(s, 5, "v0");
+        assert_entries("");
+
+        /* The port that it is pinned to has left the VLAN. */
+        set_filtering(true);
+        do_pin(s, 5, "w0");
+        set_filtering(false);
+        netns_run("bridge vlan del dev v0 vid 5; bridge vlan add dev v0 vid 6 pvid untagged");
+        do_pin(s, 5, "v0");
+        assert_entries("0 v0\n6 v0\n");
+        s->driver->close(s);
+}
+END_TEST
+
+/* A static entry of somebody else is nobody's leftover. */
+START_TEST(test_a_change_leaves_foreign_entries)
+{
+        struct softswitch *s = open_with_vlans(true);
+
+        netns_run("bridge fdb add " GUEST " dev w0 master static vlan 6");
+        do_pin(s, 5, "v0");
+        set_filtering(false);
+        do_unpin(s, 5, "v0");
+        do_unpin(s, 5, "w0");
+        assert_entries("");
+        ck_assert_int_eq(atoi(netns_output("bridge fdb show br br0 | grep -c '" GUEST ".* vlan 6 '")), 1);
+        s->driver->close(s);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("bridge VLANs");
@@ -290,6 +419,10 @@ int main(void)
                 netns_test_add(suite, "many VLANs", test_many_vlans_go);
                 netns_test_add(suite, "refused", test_what_is_refused);
                 netns_test_add(suite, "pins", test_pins_of_an_access_port);
+                netns_test_add_loop(suite, "unpin after a change", test_unpin_after_a_change, 0, 4);
+                netns_test_add(suite, "filtering begins", test_pin_after_the_bridge_began_to_filter);
+                netns_test_add(suite, "filtering ends", test_pin_after_the_bridge_ceased_to_filter);
+                netns_test_add(suite, "foreign entries", test_a_change_leaves_foreign_entries);
         }
         return netns_test_run(suite);
 }

@@ -743,6 +743,65 @@ START_TEST(a_guest_that_ended_in_a_vlan_while_no_daemon_ran_leaves_nothing)
 }
 END_TEST
 
+/* ---- a bridge that begins, or ceases, to filter VLANs ---- */
+
+/* _i = 0: it ceases; 1: it begins. */
+static void start_before_the_change(bool begins)
+{
+        stage_begin();
+        if (!begins)
+                filter_vlans();
+        start_with("", "");
+        drive_to_vf();
+        ck_assert_uint_eq(software_switch->pins[0].vlan, begins ? 0 : 1);
+}
+
+static void change_filtering(bool filters)
+{
+        if (filters)
+                filter_vlans();
+        else
+                software_switch->filters_vlans = false;
+        netns_run("ip link set br0 alias changed");
+}
+
+static bool is_filed_as_it_counts(void)
+{
+        return situation() == FAILOVER_SITUATION_OFFERING && software_switch->pin_count == 1 &&
+               software_switch->pins[0].vlan == (software_switch->filters_vlans ? 1 : 0);
+}
+
+START_TEST(pins_follow_a_bridge_that_files_otherwise)
+{
+        start_before_the_change(_i);
+        change_filtering(_i);
+        RUN_UNTIL(is_withdrawing);
+        drive_guest(false);
+        RUN_UNTIL(is_filed_as_it_counts);
+        expect_reachable();
+        ck_assert(fake_guests_unplug(UUID, "ua-vf-net0"));
+        RUN_UNTIL(is_offering_again);
+        drive_to_vf();
+        ck_assert_uint_eq(software_switch->pin_count, 1);
+        end_guest();
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_guest_that_ended_before_the_change_was_seen_leaves_nothing)
+{
+        start_before_the_change(_i);
+        stop_daemon();
+        change_filtering(_i);
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        start_daemon();
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
 static char rewritten[4096];
 
 static void on_hook_answer(void *token, const char *xml, const char *refuse)
@@ -825,6 +884,9 @@ int main(void)
                             COUNT(obstacles));
         netns_test_add_loop(suite, "MTU", a_vf_carries_what_the_tap_carries_and_no_more, 0, 2);
         netns_test_add_loop(suite, "restart", a_restart_changes_nothing, 0, 2);
+        netns_test_add_loop(suite, "filtering", pins_follow_a_bridge_that_files_otherwise, 0, 2);
+        netns_test_add_loop(suite, "filtering and the end",
+                            a_guest_that_ended_before_the_change_was_seen_leaves_nothing, 0, 2);
         netns_test_add_loop(suite, "arrival", a_vf_waits_in_the_guests_network, 0, 2);
         return netns_test_run(suite);
 }

@@ -575,6 +575,16 @@ static int model_read_pin(struct softswitch *software_switch, const struct vswit
 static int model_pin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
                      struct vswitch_error *error)
 {
+static void unpin_under(struct modelled_switch *model, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex)
+{
+        struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, vlan);
+
+        if (pin && pin->port == port_ifindex) {
+                *pin = model->pins[--model->pin_count];
+                model->writes++;
+        }
+}
+
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
         struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, entry_vlan(model, vlan));
@@ -594,17 +604,18 @@ static int model_pin(struct softswitch *software_switch, const struct vswitch_ma
         return 0;
 }
 
+        /* What was filed in the other way. */
+        pin = (struct modelled_pin *) find_pin(model, mac, model->filters_vlans ? 0 : vlan ? vlan : 1);
+        if (pin)
+                unpin_under(model, mac, pin->vlan, pin->port);
 static int model_unpin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                        int port_ifindex, struct vswitch_error *error)
 {
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
-        struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, entry_vlan(model, vlan));
 
-        if (pin && pin->port == port_ifindex) {
-                *pin = model->pins[--model->pin_count];
-                model->writes++;
-        }
+        unpin_under(model, mac, 0, port_ifindex);
+        unpin_under(model, mac, vlan ? vlan : 1, port_ifindex);
         return 0;
 }
 

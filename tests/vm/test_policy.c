@@ -10,6 +10,7 @@
 #include "src/daemon/manager.h"
 #include "tests/netns/netns_test.h"
 #include "tests/unit/fake_guests.h"
+#include "vswitch/fdb.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -143,6 +144,20 @@ static bool is_gone(void)
         return nic() == NULL;
 }
 
+/* The PF's own list has no MAC of a guest. */
+static bool is_unlisted(void)
+{
+        struct vswitch_mac mac = netns_mac(MAC), *listed = NULL;
+        size_t count = 0;
+        bool found = false;
+
+        ck_assert_int_eq(fdb_list_own(netns_netlink, netns_ifindex(pf_name), &listed, &count, NULL), 0);
+        for (size_t i = 0; i < count; i++)
+                found |= vswitch_mac_equal(&listed[i], &mac);
+        free(listed);
+        return !found;
+}
+
 static void tear_down(void)
 {
         char *now;
@@ -150,6 +165,8 @@ static void tear_down(void)
         if (fake_guests_find(UUID))
                 fake_guests_end(UUID, "stopped/destroyed");
         RUN_UNTIL(is_gone);
+        /* Until it is heard that the bridge has forgotten the MAC, it is one of somebody behind the bridge. */
+        RUN_UNTIL(is_unlisted);
         manager_free(manager);
         sd_event_unref(loop);
         vswitch_netlink_close(netns_netlink);
@@ -336,6 +353,79 @@ START_TEST(a_bridge_that_stops_filtering_keeps_the_nic_from_its_vf)
 }
 END_TEST
 
+/* Every sticky entry of the guest in the bridge's table, as "VLAN port" lines; VLAN 0: none. */
+static const char *entries(void)
+{
+        return netns_output("bridge fdb show br br0 | grep " MAC " | grep sticky | sed -n 's/.* dev \\([^ ]*\\).* vlan "
+                            "\\([0-9]*\\) .*/\\2 \\1/p; /vlan/d; s/.* dev \\([^ ]*\\).*/0 \\1/p' | sort -n");
+}
+
+/* Conditions are looked at between any two events: what starts programs would keep the loop from most of them. */
+static bool is_offered_in_5(void)
+{
+        return is_offered() && nic()->bridge_vlan == 5 && nic()->wire_vlan == 5 &&
+               nic()->facts.prepared == FAILOVER_YES;
+}
+
+static bool is_offered_in_none(void)
+{
+        return is_offered() && nic()->bridge_vlan == 0 && nic()->wire_vlan == 0 &&
+               nic()->facts.prepared == FAILOVER_YES;
+}
+
+static void expect_filed_under_5(void)
+{
+        char expected[64];
+
+        snprintf(expected, sizeof(expected), "5 %s\n", pf_name);
+        ck_assert_str_eq(entries(), expected);
+        expect_text(vf_line(), "vlan 5");
+        ck_assert(is_copied(5));
+}
+
+/* Under no VLAN; the kernel adds those of the uplink, which has three. */
+static void expect_filed_under_none(void)
+{
+        char expected[128];
+
+        snprintf(expected, sizeof(expected), "0 %s\n1 %s\n5 %s\n6 %s\n", pf_name, pf_name, pf_name, pf_name);
+        ck_assert_str_eq(entries(), expected);
+        expect_no_text(vf_line(), "vlan");
+        ck_assert(is_copied(0));
+}
+
+START_TEST(pins_follow_a_bridge_that_begins_and_ceases_to_filter)
+{
+        netns_run("bridge vlan del dev tap0 vid 1; bridge vlan add dev tap0 vid 5 pvid untagged");
+        start_guest("", "");
+        RUN_UNTIL(is_offered_in_5);
+        expect_filed_under_5();
+        netns_run("ip link set br0 type bridge vlan_filtering 0");
+        RUN_UNTIL(is_offered_in_none);
+        expect_filed_under_none();
+        netns_run("ip link set br0 type bridge vlan_filtering 1");
+        RUN_UNTIL(is_offered_in_5);
+        expect_filed_under_5();
+}
+END_TEST
+
+START_TEST(a_change_of_filtering_before_the_end_leaves_no_pin)
+{
+        netns_run("ip link set br0 type bridge vlan_filtering %d; bridge vlan del dev tap0 vid 1; "
+                  "bridge vlan add dev tap0 vid 5 pvid untagged",
+                  !_i);
+        start_guest("", "");
+        RUN_UNTIL(is_offered);
+        ck_assert_str_ne(entries(), "");
+        manager_free(manager);
+        fake_guests_end(UUID, "stopped/destroyed");
+        netns_run("ip link set br0 type bridge vlan_filtering %d; ip link del tap0", _i);
+        start_daemon();
+        RUN_UNTIL(is_gone);
+        ck_assert_str_eq(entries(), "");
+}
+END_TEST
+
 /* What the kernel holds of the policy. Counters and ages are none of it. */
 static char *dump_policy(void)
 {
@@ -385,6 +475,8 @@ int main(void)
         add_test(suite, "change", both_paths_change_networks_together, 1);
         add_test(suite, "moved tap", a_tap_that_the_administrator_moves_takes_the_vf_along, 1);
         add_test(suite, "filtering", a_bridge_that_stops_filtering_keeps_the_nic_from_its_vf, 1);
+        add_test(suite, "filtering and pins", pins_follow_a_bridge_that_begins_and_ceases_to_filter, 1);
+        add_test(suite, "filtering and the end", a_change_of_filtering_before_the_end_leaves_no_pin, 2);
         add_test(suite, "restart", a_restart_changes_nothing, 1);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);
