@@ -11,6 +11,9 @@
  * Each message says how one entry or port is from now on, so applying an old one twice ends in the same state; an entry
  * that names an unknown port is therefore taken with a port that has no name yet.
  *
+ * Ports count their learned and their quiet entries, and have no more than so many: a port that is full takes no further
+ * one and notes that it is cut. Those it has stay, so that who was there before a flood is not driven out by it.
+ *
  * A resync marks everything, reads, and drops what was not seen. Since a dump can skip entries (see fdb_dump), it is
  * repeated until it brings nothing new, and what any of the dumps had counts as there: if it has gone meanwhile, the
  * notification of that is still to come.
@@ -48,7 +51,8 @@ struct port {
         struct fdb_table_port port; /* first */
         LIST_ENTRY(port) in_bucket;
         struct nodes nodes;
-        unsigned quiet_count;
+        unsigned learned_count, quiet_count;
+        bool cut; /* it has had more learned entries than are kept */
         unsigned seen;
 };
 
@@ -126,10 +130,23 @@ static struct port *need_port(struct fdb_table *table, int ifindex)
 
 /* ---- making and dropping ---- */
 
+static void count_in(struct port *port, enum fdb_kind kind)
+{
+        port->learned_count += kind == FDB_LEARNED;
+        port->quiet_count += kind == FDB_QUIET;
+}
+
+static void count_out(struct port *port, enum fdb_kind kind)
+{
+        port->learned_count -= kind == FDB_LEARNED;
+        port->quiet_count -= kind == FDB_QUIET;
+}
+
+/* Of an entry that is this port's. */
 static void set_kind(struct node *node, struct port *port, enum fdb_kind kind)
 {
-        port->quiet_count -= node->entry.kind == FDB_QUIET;
-        port->quiet_count += kind == FDB_QUIET;
+        count_out(port, node->entry.kind);
+        count_in(port, kind);
         node->entry.kind = kind;
 }
 
@@ -138,7 +155,7 @@ static void drop_node(struct fdb_table *table, struct node *node)
         struct port *port = find_port(table, node->entry.ifindex);
 
         if (port)
-                port->quiet_count -= node->entry.kind == FDB_QUIET;
+                count_out(port, node->entry.kind);
         LIST_REMOVE(node, by_mac);
         LIST_REMOVE(node, by_port);
         free(node);
@@ -266,6 +283,28 @@ static struct node *add_node(struct fdb_table *table, struct port *port, const s
         return node;
 }
 
+/* Has the port no room for one more learned entry? The wire has as many as it has. */
+static bool is_full(const struct port *port)
+{
+        return !port->port.is_uplink && port->learned_count >= FDB_TABLE_LEARNED_PER_PORT;
+}
+
+/* The entry is one that its port has no room for. What was known of it holds no more. */
+static enum fdb_table_change cut_off(struct fdb_table *table, struct port *port, struct node *node)
+{
+        struct vswitch_mac mac;
+        bool on_uplink;
+
+        port->cut = true;
+        if (!node)
+                return FDB_TABLE_SAME;
+        mac = node->entry.mac;
+        on_uplink = is_uplink(table, node->entry.ifindex);
+        drop_node(table, node);
+        /* What was on the uplink too counts again where else it is. */
+        return !on_uplink || is_behind(table, &mac) ? FDB_TABLE_CHANGED : FDB_TABLE_SAME;
+}
+
 static int take_entry(struct fdb_table *table, const struct fdb_entry *entry, uint64_t now)
 {
         bool was_behind = is_behind(table, &entry->mac);
@@ -277,23 +316,24 @@ static int take_entry(struct fdb_table *table, const struct fdb_entry *entry, ui
         if (!port)
                 return -ENOMEM;
         port->seen = table->resync;
+        /* One that is known here stays, also when it was quiet: so there are as many more as there may be quiet ones. */
+        if (kind == FDB_LEARNED && is_full(port) && !(node && node->entry.ifindex == entry->ifindex))
+                return (int) cut_off(table, port, node);
         if (!node) {
                 node = add_node(table, port, &entry->mac, entry->vlan);
                 if (!node)
                         return -ENOMEM;
                 before = (struct fdb_table_entry){ 0 };
+                count_in(port, kind);
         } else {
-                before = node->entry;
-                if (node->entry.ifindex != entry->ifindex) {
-                        struct port *old = find_port(table, node->entry.ifindex);
+                struct port *old = find_port(table, node->entry.ifindex);
 
-                        if (old)
-                                set_kind(node, old, kind);
-                        LIST_REMOVE(node, by_port);
-                        LIST_INSERT_HEAD(&port->nodes, node, by_port);
-                } else {
-                        set_kind(node, port, kind);
-                }
+                before = node->entry;
+                if (old)
+                        count_out(old, node->entry.kind);
+                count_in(port, kind);
+                LIST_REMOVE(node, by_port);
+                LIST_INSERT_HEAD(&port->nodes, node, by_port);
         }
         node->entry.ifindex = entry->ifindex;
         node->entry.kind = kind;
@@ -439,14 +479,17 @@ static int read_entry(const struct nlmsghdr *header, void *userdata)
         struct fdb_table *table = reading->table;
         const struct node *node;
         struct fdb_entry entry;
+        bool was_seen;
         int r;
 
         if (fdb_parse(header, &entry) < 0 || entry.master != table->bridge)
                 return 0;
         node = find_node(table, &entry.mac, entry.vlan);
-        if (!node || node->seen != table->resync)
-                reading->fresh++;
+        was_seen = node && node->seen == table->resync;
         r = take_entry(table, &entry, reading->now);
+        /* One that was cut off would be fresh in every dump. */
+        if (!was_seen && r >= 0 && find_node(table, &entry.mac, entry.vlan))
+                reading->fresh++;
         return r < 0 ? r : 0;
 }
 
@@ -505,11 +548,14 @@ static void drop_unseen(struct fdb_table *table)
 int fdb_table_resync(struct fdb_table *table, struct vswitch_netlink *netlink, uint64_t now,
                      struct vswitch_error *error)
 {
-        struct port *bridge;
+        struct port *bridge, *port;
         bool changed;
         int r;
 
         table->resync++;
+        for (size_t i = 0; i < PORT_BUCKETS; i++)
+                LIST_FOREACH (port, &table->ports[i], in_bucket)
+                        port->cut = false;
         r = read_ports(table, netlink, error);
         if (r == 0)
                 r = read_entries(table, netlink, now, error);
@@ -632,6 +678,17 @@ size_t fdb_table_count(const struct fdb_table *table)
         return table->count;
 }
 
+bool fdb_table_is_cut(const struct fdb_table *table)
+{
+        const struct port *port;
+
+        for (size_t i = 0; i < PORT_BUCKETS; i++)
+                LIST_FOREACH (port, &table->ports[i], in_bucket)
+                        if (port->cut)
+                                return true;
+        return false;
+}
+
 /* ---- quiet ones ---- */
 
 bool fdb_table_restore_quiet(struct fdb_table *table, const struct vswitch_mac *mac, int ifindex, uint64_t now)
@@ -649,7 +706,8 @@ bool fdb_table_restore_quiet(struct fdb_table *table, const struct vswitch_mac *
                 return false;
         node->entry.ifindex = ifindex;
         node->entry.active = now;
-        set_kind(node, port, FDB_QUIET);
+        node->entry.kind = FDB_QUIET;
+        count_in(port, FDB_QUIET);
         grow(table);
         return true;
 }

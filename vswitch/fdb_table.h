@@ -6,6 +6,10 @@
  * are still there. Fed by a full read (fdb_table_resync) and by every notification in between; after a resync it is
  * equal to the kernel's tables, and it stays so as long as no notification is lost.
  *
+ * But for the learned entries of a port that is no uplink: of those there are FDB_TABLE_LEARNED_PER_PORT at most, since
+ * a guest can make the bridge learn as many addresses as it makes up. Who was there first stays. While a port is cut
+ * like that (fdb_table_is_cut) only a resync finds out who of the others is there when there is room again.
+ *
  * A bridge forgets a MAC that has not sent for 300 s, while routers keep its address for 20 minutes to 4 hours. So a
  * learned entry that goes away becomes FDB_QUIET and stays while nothing speaks against it. It goes when
  *   - the MAC is seen on an uplink: it has moved to the wire;
@@ -31,6 +35,8 @@
 /* The longest time that a router in common use keeps an address which does not answer (Cisco's default, 4 hours). */
 #define FDB_TABLE_QUIET_MAX      (4ull * 3600 * 1000000)
 #define FDB_TABLE_QUIET_PER_PORT 1024
+
+#define FDB_TABLE_LEARNED_PER_PORT 1024
 
 enum fdb_kind {
         FDB_LOCAL,   /* an address of the bridge, or of one of its ports */
@@ -108,6 +114,9 @@ int fdb_table_for_each_on_port(const struct fdb_table *table, int ifindex, fdb_t
 int fdb_table_for_each_port(const struct fdb_table *table,
                             int (*each)(const struct fdb_table_port *port, void *userdata), void *userdata);
 size_t fdb_table_count(const struct fdb_table *table);
+
+/* Has any port had more learned entries, since the last resync, than are kept? */
+bool fdb_table_is_cut(const struct fdb_table *table);
 
 /* Remembers a MAC as quiet that an earlier process knew on this port: when there is no entry for it in any VLAN, and the
  * port is there, up and no uplink. Returns whether it did. */

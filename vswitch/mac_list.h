@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A growing array of MACs, filled while a dump is read. */
+/* A set of MACs: a growing array in ascending order. Lists of thousands are filled while a dump is read and asked for each
+ * of thousands of candidates, so nothing here looks at every entry; adding and removing shift what comes behind. */
 
 #include "mac.h"
 
@@ -14,13 +15,16 @@ struct mac_list {
         size_t allocated;
 };
 
-/* Appends, unless it is there. 0 or -ENOMEM. */
+/* Puts it in, unless it is there. 0 or -ENOMEM. */
 int mac_list_add(struct mac_list *list, const struct vswitch_mac *mac);
 
 bool mac_list_has(const struct mac_list *list, const struct vswitch_mac *mac);
 
-/* Takes it out, without keeping the order; false when it is not there. */
+/* Takes it out; false when it is not there. */
 bool mac_list_remove(struct mac_list *list, const struct vswitch_mac *mac);
+
+/* Makes `to` the same as `from`. 0, or -ENOMEM with `to` as it was. */
+int mac_list_copy(struct mac_list *to, const struct mac_list *from);
 
 void mac_list_freep(struct mac_list *list);
 

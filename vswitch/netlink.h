@@ -48,8 +48,9 @@ int vswitch_netlink_monitor_open(struct vswitch_netlink_monitor **ret, struct vs
 void vswitch_netlink_monitor_close(struct vswitch_netlink_monitor *monitor);
 int vswitch_netlink_monitor_fd(const struct vswitch_netlink_monitor *monitor);
 
-/* Reads what is there and calls `handler` for each message. Returns 0 when drained, or -ENOBUFS when the kernel
- * dropped notifications: the caller must then read everything again (what was still queued then is older than
- * the loss and has been thrown away). A non-zero return of `handler` ends the reading with it. */
+/* Reads what is there, up to a bound, and calls `handler` for each message. What is left beyond the bound keeps the
+ * descriptor readable. Returns 0, or -ENOBUFS when the kernel dropped notifications: the caller must then read
+ * everything again (what was still queued then is older than the loss and has been thrown away). A non-zero return of
+ * `handler` ends the reading with it. */
 int vswitch_netlink_monitor_read(struct vswitch_netlink_monitor *monitor, vswitch_netlink_handler handler,
                                  void *userdata);

@@ -8,6 +8,9 @@
  * the queue at that moment is older than the loss. Handing it out would let the receiver overwrite what it
  * reads afterwards with older facts; so it is thrown away, and the caller, who must read everything again
  * anyhow, does so knowing that each notification that follows is newer.
+ *
+ * Whoever makes notifications (a guest that sends from ever new addresses) may make them faster than they are handled, or
+ * even thrown away. So both are bounded; what is left then makes the descriptor readable still.
  */
 
 #include "netlink.h"
@@ -21,6 +24,13 @@
 
 #define DATAGRAM_SIZE      ((size_t) 256 * 1024)
 #define SOCKET_BUFFER_SIZE (8 * 1024 * 1024)
+
+/* One read handles no more than this, some milliseconds' worth. */
+#define DATAGRAMS_MAX 1024
+
+/* What may be older than a loss: more than any buffer holds (the kernel doubles SOCKET_BUFFER_SIZE, and the smallest
+ * notification takes 768 bytes of it). */
+#define STALE_DATAGRAMS_MAX (64 * 1024)
 
 struct vswitch_netlink_monitor {
         struct nl_sock *socket;
@@ -89,7 +99,7 @@ int vswitch_netlink_monitor_read(struct vswitch_netlink_monitor *monitor, vswitc
 {
         bool lost = false;
 
-        for (;;) {
+        for (size_t count = 0; count < (lost ? STALE_DATAGRAMS_MAX : DATAGRAMS_MAX); count++) {
                 const struct nlmsghdr *header = (const struct nlmsghdr *) monitor->buffer;
                 struct sockaddr_nl sender = { 0 };
                 struct iovec iov = { .iov_base = monitor->buffer, .iov_len = DATAGRAM_SIZE };
@@ -124,4 +134,5 @@ int vswitch_netlink_monitor_read(struct vswitch_netlink_monitor *monitor, vswitc
                                 return r;
                 }
         }
+        return lost ? -ENOBUFS : 0;
 }

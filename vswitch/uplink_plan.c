@@ -3,7 +3,8 @@
 /*
  * Theory of operation: sets of MACs are sorted arrays, so that thousands of candidates cost no more than sorting them.
  * The candidates are sorted by MAC to drop duplicates and what must not be listed, then by port to find out how many of
- * its port come before each, then by importance; the first ones, as many as there are places, are wanted.
+ * its port come before each and which are too many, then by importance; the first ones, as many as there are places, are
+ * wanted.
  */
 
 #include "uplink_plan.h"
@@ -17,6 +18,7 @@ struct ranked {
         struct uplink_plan_candidate candidate;
         bool is_ours;    /* listed, by us */
         size_t rank;     /* how many of its class and port come before it */
+        bool is_crowd;   /* beyond what its port may have */
         uint64_t active; /* with the lead */
 };
 
@@ -112,21 +114,23 @@ static int by_merit(const struct ranked *left, const struct ranked *right)
         return r != 0 ? r : compare_macs(&left->candidate.mac, &right->candidate.mac);
 }
 
-static int by_class_port_merit(const void *a, const void *b)
+static int by_port_class_merit(const void *a, const void *b)
 {
         const struct ranked *left = a, *right = b;
-        int r = compare_numbers(left->candidate.class, right->candidate.class);
+        int r = compare_numbers((unsigned) left->candidate.port, (unsigned) right->candidate.port);
 
         if (r == 0)
-                r = compare_numbers((unsigned) left->candidate.port, (unsigned) right->candidate.port);
+                r = compare_numbers(left->candidate.class, right->candidate.class);
         return r != 0 ? r : by_merit(left, right);
 }
 
 static int by_importance(const void *a, const void *b)
 {
         const struct ranked *left = a, *right = b;
-        int r = compare_numbers(left->candidate.class, right->candidate.class);
+        int r = left->is_crowd - right->is_crowd;
 
+        if (r == 0)
+                r = compare_numbers(left->candidate.class, right->candidate.class);
         if (r == 0)
                 r = compare_numbers(left->rank, right->rank);
         return r != 0 ? r : by_merit(left, right);
@@ -169,8 +173,33 @@ static int sets_make(const struct uplink_plan_input *input, struct sets *ret)
         return 0;
 }
 
-/* The candidates that may be ours, each MAC once, most important first. Returns their number. */
-static size_t rank_candidates(const struct uplink_plan_input *input, const struct sets *sets, struct ranked *ranked)
+/* How many of its class and port come before each, and which are more than a port may have. They are in the order of
+ * by_port_class_merit(). Returns how many are not too many. */
+static size_t rank_in_ports(struct ranked *ranked, size_t count, unsigned per_port)
+{
+        size_t of_port = 0, rank = 0, not_too_many = count;
+
+        for (size_t i = 0; i < count; i++) {
+                const struct uplink_plan_candidate *candidate = &ranked[i].candidate;
+                const struct uplink_plan_candidate *last = i > 0 ? &ranked[i - 1].candidate : NULL;
+
+                if (!last || last->port != candidate->port)
+                        of_port = 0;
+                if (!last || last->port != candidate->port || last->class != candidate->class)
+                        rank = 0;
+                if (!is_timed(candidate->class))
+                        continue;
+                ranked[i].rank = rank++;
+                ranked[i].is_crowd = per_port > 0 && of_port++ >= per_port;
+                not_too_many -= ranked[i].is_crowd;
+        }
+        return not_too_many;
+}
+
+/* The candidates that may be ours, each MAC once, most important first; those that are too many of their port come
+ * last. Returns their number; *ret_count: without those. */
+static size_t rank_candidates(const struct uplink_plan_input *input, const struct sets *sets, struct ranked *ranked,
+                              size_t *ret_count)
 {
         size_t count = 0;
 
@@ -195,11 +224,8 @@ static size_t rank_candidates(const struct uplink_plan_input *input, const struc
                 if (unique == 0 || !vswitch_mac_equal(&ranked[unique - 1].candidate.mac, &ranked[i].candidate.mac))
                         ranked[unique++] = ranked[i];
 
-        qsort(ranked, unique, sizeof(*ranked), by_class_port_merit);
-        for (size_t i = 1; i < unique; i++)
-                if (ranked[i].candidate.class == ranked[i - 1].candidate.class &&
-                    ranked[i].candidate.port == ranked[i - 1].candidate.port && is_timed(ranked[i].candidate.class))
-                        ranked[i].rank = ranked[i - 1].rank + 1;
+        qsort(ranked, unique, sizeof(*ranked), by_port_class_merit);
+        *ret_count = rank_in_ports(ranked, unique, input->per_port);
         qsort(ranked, unique, sizeof(*ranked), by_importance);
         return unique;
 }
@@ -223,7 +249,8 @@ static int reserve(const struct uplink_plan_input *input, struct uplink_plan *pl
         plan->adds = calloc(input->candidates_count + 1, sizeof(*plan->adds));
         plan->removes = calloc(input->listed_count + 1, sizeof(*plan->removes));
         plan->left_out = calloc(input->candidates_count + 1, sizeof(*plan->left_out));
-        return plan->adds && plan->removes && plan->left_out ? 0 : -ENOMEM;
+        plan->crowd = calloc(input->candidates_count + 1, sizeof(*plan->crowd));
+        return plan->adds && plan->removes && plan->left_out && plan->crowd ? 0 : -ENOMEM;
 }
 
 static int make(const struct uplink_plan_input *input, struct uplink_plan *plan)
@@ -231,7 +258,7 @@ static int make(const struct uplink_plan_input *input, struct uplink_plan *plan)
         _cleanup_(sets_release) struct sets sets = { 0 };
         _cleanup_(vswitch_freep) struct ranked *ranked = calloc(input->candidates_count + 1, sizeof(*ranked));
         _cleanup_(set_release) struct mac_set chosen = { 0 };
-        size_t count, taken, places;
+        size_t all, count, taken, places;
         int r = ranked ? sets_make(input, &sets) : -ENOMEM;
 
         if (r == 0)
@@ -241,7 +268,7 @@ static int make(const struct uplink_plan_input *input, struct uplink_plan *plan)
         if (r != 0)
                 return r;
 
-        count = rank_candidates(input, &sets, ranked);
+        all = rank_candidates(input, &sets, ranked, &count);
         taken = count_taken(input, &sets, plan);
         plan->wanted += count;
         places = input->capacity > taken ? input->capacity - taken : 0;
@@ -256,6 +283,8 @@ static int make(const struct uplink_plan_input *input, struct uplink_plan *plan)
         set_sort(&chosen);
         for (size_t i = places; i < count; i++)
                 plan->left_out[plan->left_out_count++] = ranked[i].candidate;
+        for (size_t i = count; i < all; i++)
+                plan->crowd[plan->crowd_count++] = ranked[i].candidate;
         for (size_t i = 0; i < sets.listed.count; i++) {
                 const struct vswitch_mac *mac = &sets.listed.macs[i];
 
@@ -281,5 +310,6 @@ void uplink_plan_release(struct uplink_plan *plan)
         free(plan->adds);
         free(plan->removes);
         free(plan->left_out);
+        free(plan->crowd);
         *plan = (struct uplink_plan){ 0 };
 }

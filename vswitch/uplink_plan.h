@@ -13,6 +13,9 @@
  *    port come before the second ones of any port, so a port with many MACs (a guest that makes them up) keeps no
  *    other's first one out; then the one that sent last. One that is listed already counts as having sent
  *    UPLINK_PLAN_LEAD later than it did: two that both send do not take turns.
+ *  - A port has no more than so many learned and quiet ones together, also when there is room: whoever is behind it can
+ *    make addresses up, and each costs a write, a place in the card and time in every further plan. The others are its
+ *    crowd. The same order decides who is in it.
  */
 
 #include "mac.h"
@@ -61,6 +64,7 @@ struct uplink_plan_input {
         const struct vswitch_mac *ours; /* what we have added to it, as far as we know */
         size_t ours_count;
         unsigned capacity; /* entries that the list can have; UPLINK_PLAN_NO_LIMIT where that is not known */
+        unsigned per_port; /* learned and quiet ones of one port; 0: any number */
 };
 
 struct uplink_plan {
@@ -70,6 +74,8 @@ struct uplink_plan {
         size_t removes_count;
         struct uplink_plan_candidate *left_out; /* most important first */
         size_t left_out_count;
+        struct uplink_plan_candidate *crowd; /* not listed because their port has too many; none of them is left out */
+        size_t crowd_count;
         size_t wanted;  /* MACs that should be listed and are not others' doing: ours, left out, and NICs' */
         size_t foreign; /* listed by others */
 };

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -88,21 +89,22 @@ static int for_each_file(struct audit_picture *picture, const char *directory, t
         return r;
 }
 
-/* As uplink_list.c writes it; what it says of the netdev is compared later. */
+/* As uplink_list.c writes it, called after the netdev's index; what it says of the netdev is compared later. */
 static int take_note(struct audit_picture *picture, const char *path, const char *name)
 {
         struct audit_note *note = audit_add(picture, notes);
         struct vswitch_error mistake = { 0 };
         struct uplink_list *list = NULL;
         json_auto_t *json = json_load_file(path, 0, NULL);
+        const char *pf = json_string_value(json_object_get(json, "pf"));
         char directory[256];
         int r;
 
         if (!note)
                 return -ENOMEM;
         snprintf(note->path, sizeof(note->path), "%s", path);
-        snprintf(note->pf, sizeof(note->pf), "%.*s", IF_NAMESIZE - 1, name);
-        note->ifindex = (int) json_integer_value(json_object_get(json, "ifindex"));
+        snprintf(note->pf, sizeof(note->pf), "%.*s", IF_NAMESIZE - 1, pf ? pf : name);
+        note->ifindex = (int) strtol(name, NULL, 10);
         snprintf(directory, sizeof(directory), "%.*s", (int) (strrchr(path, '/') - path), path);
         r = uplink_list_open(directory, note->pf, note->ifindex, &list, &mistake);
         if (r < 0 && r != -ENOMEM) {

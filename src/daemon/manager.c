@@ -282,6 +282,7 @@ static void arm_timers(struct manager *manager)
         deadline = earliest(deadline, manager->arbiter.deadline);
         deadline = earliest(deadline, switches_deadline(manager));
         deadline = earliest(deadline, neighbours_deadline(manager));
+        deadline = earliest(deadline, overrun_deadline(manager));
         arm(manager->deadline_source, earliest(deadline, hook_deadline(manager)));
         arm(manager->vectors_source, look);
 }
@@ -306,6 +307,7 @@ static void reconcile(struct manager *manager)
 {
         struct manager_nic *nic, *next;
 
+        overrun_reconcile(manager);
         switches_reconcile(manager);
         /* What the NICs do changes what others may do; a bound, so that a mistake there cannot hold up the loop. */
         for (int turn = 0; turn < DECISIONS_PER_TURN; turn++) {
@@ -361,11 +363,8 @@ static int on_monitor(sd_event_source *source, int fd, uint32_t events, void *us
         struct manager *manager = userdata;
         int r = vswitch_netlink_monitor_read(manager->monitor, switches_on_notification, manager);
 
-        if (r < 0) {
-                manager->resyncs++;
-                log_notice(NULL, "the kernel dropped notifications; reading everything again");
-                switches_refresh(manager);
-        }
+        if (r < 0)
+                overrun_seen(manager);
         return 0;
 }
 

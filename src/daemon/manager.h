@@ -178,6 +178,12 @@ TAILQ_HEAD(manager_nics, manager_nic);
 TAILQ_HEAD(hook_waits, hook_wait);
 SLIST_HEAD(opened_pfs, opened_pf);
 
+/* overrun.c: notifications were lost, and when everything was last read again for that. */
+struct manager_overrun {
+        bool lost; /* since then */
+        uint64_t read_at, pause;
+};
+
 struct manager {
         sd_event *loop;
         struct pool *pool; /* pool.c */
@@ -214,6 +220,7 @@ struct manager {
         char libvirt_sentence[256];
         uint64_t started_realtime;
         uint64_t resyncs, moves_completed, moves_failed;
+        struct manager_overrun overrun;
 };
 
 /* manager.c */
@@ -245,6 +252,9 @@ void uplinks_drop(struct manager_switch *nic_switch); /* the bridge is gone */
 bool uplinks_concern(const struct manager_switch *nic_switch, const struct vswitch_link *link);
 /* Takes over a PF's link as it was just read: tells of what happened to it and has its switch's NICs decided again. */
 void uplinks_seen(struct manager_switch *nic_switch, struct manager_pf *uplink, const struct vswitch_link *link);
+/* After a message about a PF that showed no change of it: has somebody set something of its VFs? Their NICs read their
+ * tables again then, and those that wait for a VF look for one. */
+void uplinks_look_at_vfs(struct manager_switch *nic_switch);
 struct manager_pf *uplinks_active(struct manager_switch *nic_switch); /* whose pf is nic_switch->pf, or NULL */
 /* The PF beneath the switch that has this VF, whatever its netdev is called now; NULL when none has. */
 struct manager_pf *uplinks_find_by_vf(struct manager_switch *nic_switch, unsigned vf_index, const char *vf_address);
@@ -255,6 +265,7 @@ void uplinks_name_claims(struct manager_switch *nic_switch);
 int opened_pfs_open(struct manager_switch *nic_switch, const char *name, struct pf **ret, struct vswitch_error *error);
 void opened_pfs_left(struct manager *manager, const struct pf *pf); /* it is not beneath its switch any more */
 void opened_pfs_close_unneeded(struct manager *manager);
+/* Those that are held stay open: a worker that was left behind uses them. */
 void opened_pfs_free(struct manager *manager);
 /* The PF of the NIC's VF, also when it has left the switch or is gone; NULL when it was never seen. */
 struct pf *opened_pfs_of_claim(const struct manager_nic *nic);
@@ -267,6 +278,11 @@ void opened_pfs_release(struct manager *manager, const struct pf *pf);
 int carrier_new(struct manager *manager, struct vswitch_error *error);
 void carrier_on_notification(struct manager *manager); /* of a link, whichever */
 void carrier_on_change(struct manager *manager);       /* of a PF's carrier */
+
+/* overrun.c: notifications that the kernel dropped */
+void overrun_seen(struct manager *manager);               /* by the monitor */
+void overrun_reconcile(struct manager *manager);          /* reads everything again, when it is time to */
+uint64_t overrun_deadline(const struct manager *manager); /* when to reconcile at the latest; FAILOVER_NEVER */
 
 /* steering.c: what the card does with a MAC in two places, probed, else by driver */
 void steering_set(struct manager *manager, struct manager_pf *uplink);
@@ -313,7 +329,10 @@ int nics_record(struct manager_nic *nic, struct vswitch_error *error);
 void nics_vf_alias(const char *nic_alias, char ret[static GUEST_ALIAS_SIZE]);
 
 /* records.c: what of a NIC is on disk, kept as it should be */
-/* Writes its claim as it is now; what fails is tried again by records_keep(). */
+/* What is about to be: makes `wanted` the NIC's claim once it is on disk. On failure nothing has changed. Every change
+ * that announces something (a claim, a lease, that the VF will be touched) goes this way. */
+int records_change_claim(struct manager_nic *nic, const struct claim *wanted, struct vswitch_error *error);
+/* What is so already: writes its claim as it is now; what fails is tried again by records_keep(). */
 int records_write_claim(struct manager_nic *nic, struct vswitch_error *error);
 /* Part of the reconcile step: writes what is missing of its claim and record, when there is anything to remember. */
 void records_keep(struct manager_nic *nic);
@@ -344,8 +363,9 @@ void policies_release(struct manager_nic *nic);
 void policies_free(struct manager_nic *nic);
 
 /* neighbours.c: the MACs on the switch's own ports, kept in the uplink filters of its PFs */
-/* Makes nic_switch->neighbours when the bridge is there, drops it when not; reads everything again. Whenever the bridge
- * or the PFs beneath it are others, and when notifications were lost. */
+/* Makes nic_switch->neighbours when the bridge is there, drops it when not (what was listed for it is removed a minute
+ * later); reads everything again. Whenever the bridge or the PFs beneath it are others, and when notifications were
+ * lost. */
 void neighbours_refresh(struct manager_switch *nic_switch);
 void neighbours_free(struct manager_switch *nic_switch); /* what is listed stays: the next start knows it */
 /* For every notification of the monitor. */

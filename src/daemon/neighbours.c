@@ -12,8 +12,10 @@
  * (uplink_list.h). A PF that carries several switches (VLAN devices) gets the MACs of all of them.
  *
  * Rate: the first change after a quiet time makes a pass at once, together with everything that was read with it. The
- * next pass comes PASS_PAUSE later at the earliest, and after PASS_SHARE times what the last one took: a guest that sends
- * from ever new MACs makes passes of ever more entries, but takes no more than 1/PASS_SHARE of the daemon's time. What
+ * next pass comes PASS_PAUSE later at the earliest, and after PASS_SHARE times what the last one took: no more than
+ * 1/PASS_SHARE of the daemon's time goes there. A guest that sends from ever new MACs makes no pass long: of each port
+ * the table keeps so many (vswitch/fdb_table.h) and NEIGHBOURS_PER_PORT are listed, and one pass writes so many
+ * (uplink_list.c); the next one, with the rest, comes as soon as the loop has served all others. What
  * does not wait is a MAC that has moved to the wire: its entries are removed in the batch in which it is seen there,
  * since until then VFs cannot reach it.
  *
@@ -42,7 +44,7 @@
 #define ECHO_HOLDS (2 * USEC_PER_SEC)
 #define ECHOES_MAX 1024
 
-/* A PF that left the bridge may be back in a moment (the host's network is being restarted). */
+/* A PF that left the bridge, or whose bridge is gone, may be back in a moment (the host's network is being restarted). */
 #define LEFTOVERS_GRACE (60 * USEC_PER_SEC)
 
 void neighbours_mark(struct manager *manager)
@@ -106,6 +108,8 @@ static void add_pf(struct manager *manager, const struct manager_pf *uplink)
         pf->vfs_stale = true;
         snprintf(pf->name, sizeof(pf->name), "%s", uplink->pf->name);
         r = uplink_list_open(manager->neighbourhood->directory, pf->name, pf->ifindex, &pf->list, &error);
+        if (r == 0)
+                r = uplink_list_rename(pf->list, pf->name, &error); /* while no daemon ran */
         if (r < 0)
                 log_warning(pf->name, "%s", vswitch_error_text(&error, r));
         if (!pf->list) {
@@ -115,15 +119,32 @@ static void add_pf(struct manager *manager, const struct manager_pf *uplink)
         SLIST_INSERT_HEAD(&manager->neighbourhood->pfs, pf, entry);
 }
 
+static void rename_pf(struct neighbour_pf *pf, const char *name)
+{
+        struct vswitch_error error = { 0 };
+        int r;
+
+        if (strcmp(pf->name, name) == 0)
+                return;
+        snprintf(pf->name, sizeof(pf->name), "%s", name);
+        r = uplink_list_rename(pf->list, name, &error);
+        if (r < 0)
+                log_warning(pf->name, "%s", vswitch_error_text(&error, r));
+}
+
 /* Makes the PFs those that are beneath the switches now. */
 static void refresh_pfs(struct manager *manager)
 {
         struct neighbourhood *neighbourhood = manager->neighbourhood;
 
         for (struct neighbour_pf *pf = SLIST_FIRST(&neighbourhood->pfs), *next; pf; pf = next) {
+                const struct manager_pf *uplink = neighbours_find_any_uplink(manager, pf->ifindex);
+
                 next = SLIST_NEXT(pf, entry);
-                if (neighbours_find_any_uplink(manager, pf->ifindex))
+                if (uplink) {
+                        rename_pf(pf, uplink->pf->name);
                         continue;
+                }
                 SLIST_REMOVE(&neighbourhood->pfs, pf, neighbour_pf, entry);
                 free_pf(pf);
                 neighbourhood->leftovers_at = manager_now(manager) + LEFTOVERS_GRACE;
@@ -208,41 +229,52 @@ static void neighbourhood_free(struct neighbourhood *neighbourhood)
                 free_pf(pf);
         }
         mac_list_freep(&neighbourhood->moved);
+        free(neighbourhood->crowded);
         free(neighbourhood->directory);
         free(neighbourhood);
 }
 
+static void close_table(struct manager_switch *nic_switch)
+{
+        if (!nic_switch->neighbours)
+                return;
+        fdb_table_free(nic_switch->neighbours->table);
+        free(nic_switch->neighbours->echoes);
+        free(nic_switch->neighbours);
+        nic_switch->neighbours = NULL;
+}
+
 static int open_table(struct manager_switch *nic_switch, int bridge)
 {
-        struct manager *manager = nic_switch->manager;
-
-        if (!manager->neighbourhood)
-                manager->neighbourhood = neighbourhood_new(manager);
-        if (!manager->neighbourhood)
-                return -ENOMEM;
         nic_switch->neighbours = calloc(1, sizeof(*nic_switch->neighbours));
         if (nic_switch->neighbours)
                 nic_switch->neighbours->table = fdb_table_new(bridge);
         if (nic_switch->neighbours && nic_switch->neighbours->table)
                 return 0;
-        neighbours_free(nic_switch);
+        close_table(nic_switch);
         return -ENOMEM;
 }
 
 void neighbours_refresh(struct manager_switch *nic_switch)
 {
         struct softswitch *softswitch = nic_switch->softswitch;
+        struct manager *manager = nic_switch->manager;
         int bridge = softswitch ? softswitch->driver->ifindex(softswitch) : 0;
 
         if (nic_switch->neighbours && fdb_table_bridge(nic_switch->neighbours->table) != bridge)
-                neighbours_free(nic_switch);
+                close_table(nic_switch);
+        if (!manager->neighbourhood)
+                manager->neighbourhood = neighbourhood_new(manager);
+        if (!manager->neighbourhood)
+                return;
+        /* Also without a bridge: what was listed for it is to be removed. */
+        refresh_pfs(manager);
+        neighbours_mark(manager);
         if (!softswitch || (!nic_switch->neighbours && open_table(nic_switch, bridge) < 0))
                 return;
         set_uplinks(nic_switch);
-        refresh_pfs(nic_switch->manager);
         if (neighbours_read_table(nic_switch))
                 restore_quiet(nic_switch);
-        neighbours_mark(nic_switch->manager);
 }
 
 void neighbours_free(struct manager_switch *nic_switch)
@@ -250,15 +282,10 @@ void neighbours_free(struct manager_switch *nic_switch)
         struct manager *manager = nic_switch->manager;
         bool others = false;
 
-        if (!nic_switch->neighbours)
-                return;
-        fdb_table_free(nic_switch->neighbours->table);
-        free(nic_switch->neighbours->echoes);
-        free(nic_switch->neighbours);
-        nic_switch->neighbours = NULL;
+        close_table(nic_switch);
         for (size_t i = 0; i < manager->switches_count; i++)
                 others |= manager->switches[i].neighbours != NULL;
-        if (others)
+        if (others || !manager->neighbourhood)
                 return;
         neighbourhood_free(manager->neighbourhood);
         manager->neighbourhood = NULL;

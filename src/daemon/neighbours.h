@@ -12,6 +12,10 @@
 /* Where something could not be read or written. */
 #define NEIGHBOURS_RETRY (5 * USEC_PER_SEC)
 
+/* So many learned and forgotten MACs of one port are listed. A port of a container or of a guest with a few of them has
+ * a handful; one that makes addresses up gets no more of the card and of the daemon's time than this. */
+#define NEIGHBOURS_PER_PORT 64
+
 /* A MAC that was behind the switch, and has been seen on an uplink that reflects. */
 struct echo {
         struct vswitch_mac mac;
@@ -41,7 +45,13 @@ struct neighbour_pf {
 
 SLIST_HEAD(neighbour_pfs, neighbour_pf);
 
-/* All switches together; there while at least one has its bridge. */
+/* A port with more MACs than are listed, and until when it counts as told of. */
+struct crowded_port {
+        int ifindex;
+        uint64_t until;
+};
+
+/* All switches together. */
 struct neighbourhood {
         char *directory; /* of the notes */
         struct neighbour_pfs pfs;
@@ -50,7 +60,11 @@ struct neighbourhood {
         uint64_t next_pass; /* not before */
         uint64_t look_at;   /* even if nothing happens */
         uint64_t leftovers_at;
-        uint64_t nics_seen; /* a digest of the NICs as of the last pass */
+        unsigned leftovers_failures; /* in a row */
+        char leftovers_failure[256]; /* the last that was told, or "" */
+        uint64_t nics_seen;          /* a digest of the NICs as of the last pass */
+        struct crowded_port *crowded;
+        size_t crowded_count;
 };
 
 /* What a pass collects for one PF. */
@@ -93,6 +107,10 @@ struct uplink_plan_input neighbours_plan_input(const struct collection *collecti
 /* neighbours_behind.c: MACs behind NICs' taps */
 /* Has those NICs decided again for which it matters. Returns when to look again. */
 uint64_t neighbours_tell_nics(struct manager *manager);
+
+/* neighbours_crowd.c: ports with more MACs than are listed */
+/* Tells of those that were not told of yet. */
+void neighbours_tell_crowds(struct manager *manager, uint64_t now);
 
 /* neighbours_leftovers.c: removes what is listed on PFs that no switch has any more */
 void neighbours_clean_up(struct manager *manager);

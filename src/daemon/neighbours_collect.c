@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void add_candidate(struct collection *collection, const struct vswitch_mac *mac, enum uplink_plan_class class,
                           int port, uint64_t active)
@@ -70,13 +71,14 @@ static int collect_entry(const struct fdb_table_entry *entry, const struct fdb_t
 /* What is listed stays for the moment; nothing is listed for an echo. */
 static void collect_echoes(struct collection *collection, const struct neighbours *neighbours)
 {
-        const struct uplink_list *list = collection->pf->list;
+        for (size_t i = 0; i < neighbours->echoes_count; i++) {
+                const struct uplink_list_noted *noted =
+                        uplink_list_find_noted(collection->pf->list, &neighbours->echoes[i].mac);
 
-        for (size_t i = 0; i < neighbours->echoes_count; i++)
-                for (size_t j = 0; j < list->noted_count; j++)
-                        if (vswitch_mac_equal(&list->noted[j].mac, &neighbours->echoes[i].mac))
-                                add_candidate(collection, &list->noted[j].mac, UPLINK_PLAN_LEARNED, list->noted[j].port,
-                                              neighbours->echoes[i].until);
+                if (noted)
+                        add_candidate(collection, &noted->mac, UPLINK_PLAN_LEARNED, noted->port,
+                                      neighbours->echoes[i].until);
+        }
 }
 
 static void collect_switch(struct collection *collection, const struct manager_switch *nic_switch)
@@ -103,11 +105,18 @@ bool neighbours_needs_filter(const struct manager_nic *nic, int pf_ifindex)
         return uplink && nic->decision.tables.uplink_filter && facts_filter_belongs(nic, uplink->pf);
 }
 
+static int compare_nics(const void *a, const void *b)
+{
+        const struct uplink_plan_nic *left = a, *right = b;
+
+        return memcmp(&left->mac, &right->mac, sizeof(left->mac));
+}
+
 /* Every NIC that the manager knows, each MAC once: none of them is ours to list, wherever else it is seen. */
 static void collect_nics(struct collection *collection)
 {
         const struct manager_nic *nic;
-        size_t room = 0;
+        size_t room = 0, count = 0;
 
         TAILQ_FOREACH (nic, &collection->manager->nics, entry)
                 room++;
@@ -116,15 +125,20 @@ static void collect_nics(struct collection *collection)
                 collection->result = -ENOMEM;
                 return;
         }
-        TAILQ_FOREACH (nic, &collection->manager->nics, entry) {
-                bool needed = neighbours_needs_filter(nic, collection->pf->ifindex);
-                size_t i = 0;
+        TAILQ_FOREACH (nic, &collection->manager->nics, entry)
+                collection->nics[count++] = (struct uplink_plan_nic){
+                        nic->mac,
+                        neighbours_needs_filter(nic, collection->pf->ifindex),
+                };
+        qsort(collection->nics, count, sizeof(*collection->nics), compare_nics);
+        for (size_t i = 0; i < count; i++) {
+                struct uplink_plan_nic *last =
+                        collection->nics_count > 0 ? &collection->nics[collection->nics_count - 1] : NULL;
 
-                while (i < collection->nics_count && !vswitch_mac_equal(&collection->nics[i].mac, &nic->mac))
-                        i++;
-                if (i == collection->nics_count)
-                        collection->nics[collection->nics_count++].mac = nic->mac;
-                collection->nics[i].needs_filter |= needed;
+                if (last && vswitch_mac_equal(&last->mac, &collection->nics[i].mac))
+                        last->needs_filter |= collection->nics[i].needs_filter;
+                else
+                        collection->nics[collection->nics_count++] = collection->nics[i];
         }
 }
 
@@ -159,5 +173,6 @@ struct uplink_plan_input neighbours_plan_input(const struct collection *collecti
                 .vfs = collection->pf->vfs.macs,
                 .vfs_count = collection->pf->vfs.count,
                 .capacity = uplink->filter_capacity ? uplink->filter_capacity : UPLINK_PLAN_NO_LIMIT,
+                .per_port = NEIGHBOURS_PER_PORT,
         };
 }

@@ -1,64 +1,125 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Theory of operation: a note about a PF that no switch has is a leftover of an earlier daemon, of a bridge that is gone,
+ * or of a PF that left its bridge. Notes are called after the netdev's index, so it is found whatever it is called now.
+ * What is noted is removed from its list, and the note with it; what could not be removed stays noted and is tried again,
+ * after a pause that grows.
+ */
+
 #include "src/daemon/log.h"
 #include "src/daemon/neighbours.h"
 #include "src/daemon/state_file.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void clean_up_after(struct manager *manager, const char *name)
-{
-        const struct uplink_plan_input nothing = { .capacity = UPLINK_PLAN_NO_LIMIT };
-        const char *directory = manager->neighbourhood->directory;
-        struct uplink_list *list = NULL;
-        struct vswitch_error error = { 0 };
-        struct pf *pf = NULL;
-        int r = manager->options.pf_driver->open(manager->netlink, name, &pf, &error);
+#define PAUSE_MAX (300 * USEC_PER_SEC)
 
-        if (r == -ENODEV) {
-                r = state_file_remove(directory, name, &error);
-        } else if (r == 0) {
-                r = uplink_list_open(directory, name, pf->ifindex, &list, &error);
-                if (r == 0 && list->ours.count > 0)
-                        log_notice(name, "it is beneath no switch any more: removing %zu addresses from its list",
-                                   list->ours.count);
-                if (r == 0)
-                        r = uplink_list_apply(list, pf, &nothing, manager_now(manager), &error);
-                uplink_list_free(list);
-                pf->driver->close(pf);
-        }
-        if (r < 0)
-                log_warning(name, "cannot remove what was listed for a switch that it is not beneath any more: %s",
-                            vswitch_error_text(&error, r));
+static void close_pf(struct pf **pf)
+{
+        if (*pf)
+                (*pf)->driver->close(*pf);
 }
 
-static bool is_beneath_any(const struct manager *manager, const char *name)
+static void free_list(struct uplink_list **list)
 {
-        const struct neighbour_pf *pf;
+        uplink_list_free(*list);
+}
 
-        SLIST_FOREACH (pf, &manager->neighbourhood->pfs, entry)
-                if (strcmp(pf->name, name) == 0)
-                        return true;
-        return false;
+/* 1: there is more to remove. */
+static int empty(struct manager *manager, const char *name, struct vswitch_error *error)
+{
+        const struct uplink_plan_input nothing = { .capacity = UPLINK_PLAN_NO_LIMIT };
+        struct uplink_list *list __attribute__((cleanup(free_list))) = NULL;
+        struct pf *pf __attribute__((cleanup(close_pf))) = NULL;
+        int r = manager->options.pf_driver->open(manager->netlink, name, &pf, error);
+
+        if (r < 0)
+                return r;
+        r = uplink_list_open(manager->neighbourhood->directory, name, pf->ifindex, &list, error);
+        if (r == 0 && list->ours.count > 0)
+                log_notice(name, "it is beneath no switch any more: removing %zu addresses from its list",
+                           list->ours.count);
+        if (r == 0)
+                r = uplink_list_apply(list, pf, &nothing, manager_now(manager), error);
+        return r == 0 ? list->unfinished : r;
+}
+
+/* The failure is told once, until there is another or none. */
+static void tell_failure(struct neighbourhood *neighbourhood, const char *name, const char *sentence)
+{
+        char text[sizeof(neighbourhood->leftovers_failure)];
+
+        snprintf(text, sizeof(text), "%s: %s", name, sentence);
+        if (strcmp(text, neighbourhood->leftovers_failure) == 0)
+                return;
+        snprintf(neighbourhood->leftovers_failure, sizeof(neighbourhood->leftovers_failure), "%s", text);
+        log_warning(name,
+                    "cannot remove what was listed for a switch that it is not beneath any more: %s; tried again from "
+                    "time to time",
+                    sentence);
+}
+
+/* 0, 1 as above, or what could not be done, which was told. */
+static int clean_up_after(struct manager *manager, const char *file, int ifindex)
+{
+        struct vswitch_error error = { 0 };
+        struct vswitch_link link = { 0 };
+        int r = vswitch_link_get_by_index(manager->netlink, ifindex, &link, &error);
+
+        if (r == 0)
+                r = empty(manager, link.name, &error);
+        /* With the netdev its list is gone. */
+        if (r == -ENODEV)
+                r = state_file_remove(manager->neighbourhood->directory, file, &error);
+        if (r < 0)
+                tell_failure(manager->neighbourhood, link.name[0] ? link.name : file, vswitch_error_text(&error, r));
+        return r;
+}
+
+/* "IFINDEX.json"; 0 when it is something else. */
+static int parse_name(const char *name, char *file, size_t size)
+{
+        char *end;
+        long ifindex = strtol(name, &end, 10);
+
+        if (ifindex <= 0 || ifindex > INT32_MAX || strcmp(end, ".json") != 0)
+                return 0;
+        snprintf(file, size, "%ld", ifindex);
+        return (int) ifindex;
 }
 
 void neighbours_clean_up(struct manager *manager)
 {
-        DIR *directory = opendir(manager->neighbourhood->directory);
+        struct neighbourhood *neighbourhood = manager->neighbourhood;
+        DIR *directory = opendir(neighbourhood->directory);
+        bool failed = false, unfinished = false;
+        uint64_t pause = NEIGHBOURS_RETRY;
 
-        manager->neighbourhood->leftovers_at = FAILOVER_NEVER;
         for (struct dirent *entry; directory && (entry = readdir(directory));) {
-                char name[IF_NAMESIZE] = "";
-                size_t length = strlen(entry->d_name);
+                char file[16];
+                int ifindex = parse_name(entry->d_name, file, sizeof(file));
+                int r = ifindex > 0 && !neighbours_find_pf(manager, ifindex) ? clean_up_after(manager, file, ifindex)
+                                                                             : 0;
 
-                if (length <= 5 || length - 5 >= sizeof(name) || strcmp(entry->d_name + length - 5, ".json") != 0)
-                        continue;
-                memcpy(name, entry->d_name, length - 5);
-                if (!is_beneath_any(manager, name))
-                        clean_up_after(manager, name);
+                failed |= r < 0;
+                unfinished |= r > 0;
         }
         if (directory)
                 closedir(directory);
+
+        if (!failed) {
+                neighbourhood->leftovers_failures = 0;
+                neighbourhood->leftovers_failure[0] = '\0';
+                neighbourhood->leftovers_at = unfinished ? 0 : FAILOVER_NEVER;
+                return;
+        }
+        for (unsigned i = 0; i < neighbourhood->leftovers_failures && pause < PAUSE_MAX; i++)
+                pause *= 2;
+        neighbourhood->leftovers_failures++;
+        neighbourhood->leftovers_at = unfinished ? 0 : manager_now(manager) + (pause < PAUSE_MAX ? pause : PAUSE_MAX);
 }

@@ -106,13 +106,20 @@ static void tell_news(struct manager *manager, struct neighbour_pf *pf, uint64_t
                 control_event(manager->control, is_bad ? "warning" : "pf", pf->name, text);
 }
 
-/* Returns when to look at it again, even if nothing happens. */
+/* Not everything that could be is listed, so it matters who sends. */
+static bool is_short_on(const struct neighbour_pf *pf)
+{
+        return pf->list->left_out_count > 0 || pf->list->crowd_count > 0;
+}
+
+/* Returns when to look at it again, even if nothing happens; 0: there was more to do than one pass may. */
 static uint64_t bring_in_line(struct manager *manager, struct neighbour_pf *pf, const struct manager_pf *uplink)
 {
         struct collection collection __attribute__((cleanup(neighbours_collection_release))) = { 0 };
         uint64_t now = manager_now(manager);
         struct vswitch_error error = { 0 };
         struct uplink_plan_input input;
+        bool applied = false;
         int r = read_vfs(pf, uplink->pf, now, &error);
 
         if (r == 0) {
@@ -125,12 +132,15 @@ static uint64_t bring_in_line(struct manager *manager, struct neighbour_pf *pf, 
                         uplink_list_disown(pf->list, &collection.nics[i].mac);
                 input = neighbours_plan_input(&collection, uplink);
                 r = uplink_list_apply(pf->list, uplink->pf, &input, now, &error);
+                applied = true;
         }
         tell_failure(pf, r, &error);
         tell_news(manager, pf, now);
+        if (applied && pf->list->unfinished)
+                return 0;
         if (r < 0)
                 return now + NEIGHBOURS_RETRY;
-        if (pf->list->left_out_count > 0)
+        if (is_short_on(pf))
                 return neighbours_earlier(now + SHORTAGE_LOOK, uplink_list_news_at(pf->list));
         return uplink->pf->total_vfs > 0 ? now + HOST_LOOK : FAILOVER_NEVER;
 }
@@ -142,10 +152,10 @@ static bool is_short(const struct manager_switch *nic_switch)
         for (size_t i = 0; i < nic_switch->pfs_count; i++) {
                 const struct neighbour_pf *pf = neighbours_find_pf(nic_switch->manager, nic_switch->pfs[i].pf->ifindex);
 
-                if (pf && pf->list->left_out_count > 0)
+                if (pf && is_short_on(pf))
                         return true;
         }
-        return false;
+        return fdb_table_is_cut(nic_switch->neighbours->table);
 }
 
 /* Reads what no notification tells of. Returns when to look again. */
@@ -164,7 +174,10 @@ static uint64_t bring_table_up_to_date(struct manager_switch *nic_switch)
                 if (fdb_table_read_host(neighbours->table, netlink, &changed, NULL) < 0)
                         neighbours->stale = true;
         }
-        return neighbours_earlier(fdb_table_expire(neighbours->table, now), neighbours_expire_echoes(neighbours, now));
+        return neighbours_earlier(neighbours_earlier(fdb_table_expire(neighbours->table, now),
+                                                     neighbours_expire_echoes(neighbours, now)),
+                                  fdb_table_is_cut(neighbours->table) ? neighbours->read_at + ACTIVITY_LOOK
+                                                                      : FAILOVER_NEVER);
 }
 
 static void pass(struct manager *manager)
@@ -184,12 +197,18 @@ static void pass(struct manager *manager)
                 if (uplink)
                         look_at = neighbours_earlier(look_at, bring_in_line(manager, pf, uplink));
         }
+        neighbours_tell_crowds(manager, begin);
         if (begin >= neighbourhood->leftovers_at)
                 neighbours_clean_up(manager);
         neighbourhood->look_at = neighbours_earlier(look_at, neighbourhood->leftovers_at);
         end = manager_now(manager);
         pause = PASS_SHARE * (end - begin);
         neighbourhood->next_pass = end + (pause > PASS_PAUSE ? pause : PASS_PAUSE);
+        /* The rest at once; but by the clock, so after whatever else has come meanwhile. */
+        if (neighbourhood->look_at == 0) {
+                neighbourhood->look_at = neighbourhood->next_pass = end;
+                neighbourhood->dirty = true;
+        }
 }
 
 static void remove_moved(struct manager *manager)

@@ -4,11 +4,11 @@
 
 #include <stdlib.h>
 
+/* Lists are sorted once, since each of thousands of entries is looked for in all of them. */
 struct view {
         const struct manager_switch *nic_switch;
         const struct neighbour_pf *pf;
-        struct vswitch_mac *listed;
-        size_t listed_count;
+        struct mac_list listed, left_out;
         neighbours_each each;
         void *userdata;
 };
@@ -17,13 +17,26 @@ static const char *state_of(const struct view *view, const struct vswitch_mac *m
 {
         const struct uplink_list *list = view->pf ? view->pf->list : NULL;
 
-        for (size_t i = 0; list && i < view->listed_count; i++)
-                if (vswitch_mac_equal(&view->listed[i], mac))
-                        return nic || mac_list_has(&list->ours, mac) ? "listed" : "foreign";
-        for (size_t i = 0; list && i < list->left_out_count; i++)
-                if (vswitch_mac_equal(&list->left_out[i].mac, mac))
-                        return "left-out";
-        return "none";
+        if (list && mac_list_has(&view->listed, mac))
+                return nic || mac_list_has(&list->ours, mac) ? "listed" : "foreign";
+        return mac_list_has(&view->left_out, mac) ? "left-out" : "none";
+}
+
+/* Without memory the view lacks some. */
+static void read_lists(struct view *view, struct pf *device)
+{
+        struct vswitch_mac *listed = NULL;
+        size_t count = 0;
+
+        view->pf = neighbours_find_pf(view->nic_switch->manager, device->ifindex);
+        (void) device->driver->uplink_filter_list(device, &listed, &count, NULL);
+        for (size_t i = 0; i < count; i++)
+                (void) mac_list_add(&view->listed, &listed[i]);
+        free(listed);
+        for (size_t i = 0; view->pf && i < view->pf->list->left_out_count; i++)
+                (void) mac_list_add(&view->left_out, &view->pf->list->left_out[i].mac);
+        for (size_t i = 0; view->pf && i < view->pf->list->crowd_count; i++)
+                (void) mac_list_add(&view->left_out, &view->pf->list->crowd[i].mac);
 }
 
 static int show(const struct view *view, const struct vswitch_mac *mac, const char *port, unsigned vlan,
@@ -70,14 +83,13 @@ int neighbours_for_each(const struct manager_switch *nic_switch, neighbours_each
 
         if (!nic_switch->neighbours)
                 return 0;
-        if (device) {
-                view.pf = neighbours_find_pf(nic_switch->manager, device->ifindex);
-                (void) device->driver->uplink_filter_list(device, &view.listed, &view.listed_count, NULL);
-        }
+        if (device)
+                read_lists(&view, device);
         r = fdb_table_for_each(nic_switch->neighbours->table, show_entry, &view);
         host = fdb_table_host_macs(nic_switch->neighbours->table, &count);
         for (size_t i = 0; r == 0 && i < count; i++)
                 r = show(&view, &host[i], nic_switch->config->bridge, 0, "local");
-        free(view.listed);
+        mac_list_freep(&view.listed);
+        mac_list_freep(&view.left_out);
         return r;
 }

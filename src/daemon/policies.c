@@ -8,14 +8,16 @@
  *
  * VLANs. Which network a guest is in is decided by its tap's port on the bridge, whoever configured it; a policy with a
  * VLAN configures it. From there follow the VLAN of the pin (the port's PVID), the tag on the uplink port, and the tag on
- * the PF, which the VF must have. What was found is *adopted* when nobody is disturbed: entries under the old VLANs are
- * taken away first, since nothing would ever look there again. While the guest drives its VF nothing is adopted: the
+ * the PF, which the VF must have. What was found is *adopted* when nobody is disturbed: the tap is put into its VLAN, and
+ * entries under the old VLANs are taken away, since nothing would ever look there again. While the guest drives its VF nothing is adopted: the
  * facts say then that the VF is not programmed as it should be, the core takes it back, and the new VLANs hold from
  * the moment at which the guest has let go of it.
  *
  * Refusals. What a card cannot do is known only when its driver is asked. What it refused for this NIC is remembered and
  * not tried again, until the policy changes or the card's link comes back (some drivers refuse every rate without one).
  * With prefer-vf it is left out of what the VF should look like.
+ *
+ * A tap that the kernel does not put into its VLAN stays where it is, and so do its entries.
  *
  * Reading. The kernel is asked when a notification said that something about the tap or the uplink port has changed, and
  * again after a while when it failed.
@@ -34,13 +36,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_INTERVAL (5 * USEC_PER_SEC)
+#define RETRY_INTERVAL     (5 * USEC_PER_SEC)
+#define RETRY_INTERVAL_MAX (300 * USEC_PER_SEC)
 
 /* libvirt replaces a tap's qdisc with all that hangs on it, and fails when it finds another one in between. */
 #define GUARD_LOST_INTERVAL (2 * USEC_PER_SEC)
 
 struct vlans {
         uint16_t bridge, port, wire; /* as in struct manager_nic */
+};
+
+/* The kernel did not put the tap into its VLAN. Tried again when the port or the policy is another one, else after a
+ * pause that grows: each try writes, and tells everybody who listens for changes of the port. */
+struct vlan_refusal {
+        unsigned count; /* in a row; 0: none */
+        uint16_t vlan;
+        int port;
+        struct softswitch_port_vlans tap; /* as it was left */
+        uint64_t retry_at;
+        char told[256]; /* each cause once */
 };
 
 struct policy_state {
@@ -56,7 +70,8 @@ struct policy_state {
         uint16_t beneath; /* the tag that a VLAN device beneath the uplink port puts on */
         uint32_t tap_mtu, bridge_mtu;
         bool foreign_filters;
-        bool vlan_failed;  /* the tap could not be put into its VLAN */
+        bool vlan_failed; /* the tap could not be put into its VLAN */
+        struct vlan_refusal refusal;
         bool filters;      /* the bridge filters VLANs */
         uint16_t tap_pvid; /* what the tap's untagged frames are put into */
         uint16_t protocol; /* of the bridge's VLANs */
@@ -361,10 +376,31 @@ static void make_access(struct softswitch_port_vlans *vlans, uint16_t vlan)
         vlans->member[vlan / 64] = vlans->untagged[vlan / 64] = UINT64_C(1) << (vlan % 64);
 }
 
+static bool same_port_vlans(const struct softswitch_port_vlans *a, const struct softswitch_port_vlans *b)
+{
+        return a->filters == b->filters && a->pvid == b->pvid && a->count == b->count &&
+               memcmp(a->member, b->member, sizeof(a->member)) == 0 &&
+               memcmp(a->untagged, b->untagged, sizeof(a->untagged)) == 0;
+}
+
+/* Is there nothing to be expected yet of trying again to put this tap into this VLAN? */
+static bool is_refused(const struct manager_nic *nic, const struct vlan_refusal *refusal, uint16_t vlan, int port,
+                       const struct softswitch_port_vlans *tap)
+{
+        return refusal->count > 0 && refusal->vlan == vlan && refusal->port == port &&
+               same_port_vlans(&refusal->tap, tap) && manager_now(nic->manager) < refusal->retry_at;
+}
+
 /* The tap of an announced guest is not made yet. What has its name here now is somebody else's. */
 static int own_tap(const struct manager_nic *nic)
 {
         return nic->domain->presence.state == FAILOVER_GUEST_EXPECTED ? 0 : nic->tap_ifindex;
+}
+
+static void look_again_at(struct manager_nic *nic, uint64_t when)
+{
+        if (nic->tap_retry_at == 0 || when < nic->tap_retry_at)
+                nic->tap_retry_at = when;
 }
 
 static int look_at_vlans(struct manager_nic *nic, struct policy_state *state, struct vswitch_error *error)
@@ -387,8 +423,13 @@ static int look_at_vlans(struct manager_nic *nic, struct policy_state *state, st
         state->filters = tap.filters;
         state->tap_pvid = tap.pvid;
         if (tap.filters && wanted > 0 && !state->vlan_trunk && !is_access_port(&tap, wanted)) {
-                state->tap_waits = port != 0;
+                state->vlan_failed = is_refused(nic, &state->refusal, wanted, port, &tap);
+                state->tap_waits = port != 0 && !state->vlan_failed;
+                if (state->vlan_failed)
+                        look_again_at(nic, state->refusal.retry_at);
                 make_access(&tap, wanted);
+        } else if (port) {
+                state->refusal = (struct vlan_refusal){ 0 };
         }
         find_vlans(nic, state, &tap, &uplink);
         return 0;
@@ -447,6 +488,34 @@ static bool is_pending(const struct manager_nic *nic, const struct policy_state 
         return state->looked && !state->vlan_failed && (!same_vlans(nic, &state->found) || state->tap_waits);
 }
 
+/* It stays in the VLAN in which it is, with its entries. */
+static void keep_vlan(struct manager_nic *nic, struct policy_state *state, bool has_entries,
+                      const struct vswitch_error *error, int result)
+{
+        struct softswitch *softswitch = nic->nic_switch->softswitch;
+        struct vlan_refusal *refusal = &state->refusal;
+        const char *text = vswitch_error_text(error, result);
+        uint64_t pause = RETRY_INTERVAL;
+
+        if (refusal->vlan != state->found.bridge || refusal->port != nic->tap_ifindex)
+                *refusal = (struct vlan_refusal){ .vlan = state->found.bridge, .port = nic->tap_ifindex };
+        for (unsigned i = 0; i < refusal->count && pause < RETRY_INTERVAL_MAX; i++)
+                pause *= 2;
+        refusal->count++;
+        refusal->retry_at = manager_now(nic->manager) + pause;
+        look_again_at(nic, refusal->retry_at);
+        if (softswitch->driver->read_port_vlans(softswitch, nic->tap_ifindex, &refusal->tap, NULL) == 0)
+                state->tap_pvid = refusal->tap.pvid;
+        if (strncmp(refusal->told, text, sizeof(refusal->told) - 1) != 0)
+                log_warning(nic->label, "cannot put its tap into its VLAN: %s; tried again from time to time", text);
+        snprintf(refusal->told, sizeof(refusal->told), "%s", text);
+        if (has_entries && nic->bridge_vlan != state->tap_pvid)
+                remove_old_entries(nic);
+        if (nic->bridge_vlan != state->tap_pvid)
+                nic->tables_stale = true;
+        nic->bridge_vlan = state->tap_pvid;
+}
+
 static void adopt(struct manager_nic *nic, struct policy_state *state)
 {
         struct softswitch *softswitch = nic->nic_switch->softswitch;
@@ -456,21 +525,20 @@ static void adopt(struct manager_nic *nic, struct policy_state *state)
                            facts->copy_rule == FAILOVER_YES;
         struct vswitch_error error = { 0 };
 
-        if (has_entries && (nic->bridge_vlan != found.bridge || nic->port_vlan != found.port))
-                remove_old_entries(nic);
         if (state->tap_waits) {
                 int r = softswitch->driver->set_access_vlan(softswitch, nic->tap_ifindex, found.bridge, &error);
 
                 state->tap_waits = false;
                 state->vlan_failed = r < 0;
                 if (r < 0) {
-                        fail(nic, state, "cannot put its tap into its VLAN", &error, r);
-                        nic->bridge_vlan = state->tap_pvid;
-                        nic->tables_stale = true;
+                        keep_vlan(nic, state, has_entries, &error, r);
                         return;
                 }
+                state->refusal = (struct vlan_refusal){ 0 };
                 log_info(nic->label, "its tap %s is in VLAN %u now", nic->tap, found.bridge);
         }
+        if (has_entries && (nic->bridge_vlan != found.bridge || nic->port_vlan != found.port))
+                remove_old_entries(nic);
         nic->bridge_vlan = found.bridge;
         nic->port_vlan = found.port;
         state->adopted = true;
@@ -529,7 +597,7 @@ static int look_at_guard(struct manager_nic *nic, struct policy_state *state, st
                 if (state->guard_at == 0)
                         state->guard_at = now + GUARD_LOST_INTERVAL;
                 if (now < state->guard_at) {
-                        nic->tap_retry_at = state->guard_at;
+                        look_again_at(nic, state->guard_at);
                         return 0;
                 }
         }

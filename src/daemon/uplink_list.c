@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * Theory of operation
+ *
+ * One application: read the list, plan, note what will be ours, remove, add, note what is. Lists of thousands are
+ * ordinary, so whatever is asked for each MAC is found in a sorted array; no step compares every MAC with every other.
+ *
+ * A write can take a driver milliseconds and keeps the event loop for that long, so one application makes WRITES_MAX at
+ * most, and says that it is unfinished; the next one plans again, with what has changed meanwhile. Writes that are
+ * refused do not use up the bound, since those behind them would never have their turn; but after REFUSALS_MAX the
+ * driver is taken at its word.
+ */
+
 #include "src/daemon/uplink_list.h"
 #include "src/daemon/log.h"
 #include "src/daemon/state_file.h"
@@ -11,6 +23,9 @@
 #include <string.h>
 
 #define NOTE_VERSION 1
+
+#define WRITES_MAX   64
+#define REFUSALS_MAX 64
 
 #define NEWS_PAUSE (10 * 1000000ull)
 
@@ -27,47 +42,67 @@ static void free_macs(struct vswitch_mac **macs)
 
 /* ---- the note ---- */
 
-static int copy_macs(struct mac_list *to, const struct mac_list *from)
+static int compare_noted(const void *a, const void *b)
 {
-        int r = 0;
+        const struct uplink_list_noted *left = a, *right = b;
 
-        to->count = 0;
-        for (size_t i = 0; r == 0 && i < from->count; i++)
-                r = mac_list_add(to, &from->macs[i]);
-        return r;
+        return memcmp(&left->mac, &right->mac, sizeof(left->mac));
 }
 
-static const struct uplink_list_noted *find_noted(const struct uplink_list *list, const struct vswitch_mac *mac)
+const struct uplink_list_noted *uplink_list_find_noted(const struct uplink_list *list, const struct vswitch_mac *mac)
 {
-        for (size_t i = 0; i < list->noted_count; i++)
-                if (vswitch_mac_equal(&list->noted[i].mac, mac))
-                        return &list->noted[i];
-        return NULL;
+        const struct uplink_list_noted key = { .mac = *mac };
+
+        return list->noted_count > 0
+                       ? bsearch(&key, list->noted, list->noted_count, sizeof(*list->noted), compare_noted)
+                       : NULL;
 }
 
-/* Where the MAC is now, else where it was when it was noted. */
-static int port_of(const struct uplink_list *list, const struct uplink_plan_input *wanted,
-                   const struct vswitch_mac *mac)
+static void free_noted(struct uplink_list_noted **noted)
 {
-        const struct uplink_list_noted *noted = find_noted(list, mac);
+        free(*noted);
+}
 
-        for (size_t i = 0; wanted && i < wanted->candidates_count; i++)
-                if (vswitch_mac_equal(&wanted->candidates[i].mac, mac))
-                        return wanted->candidates[i].port;
-        return noted ? noted->port : 0;
+/* The MACs of a list, which is sorted as notes are, with their ports: where each is now (`wanted` tells, where it is not
+ * NULL), else where it was when it was noted. *ret malloc'ed. */
+static int make_note(const struct uplink_list *list, const struct mac_list *macs,
+                     const struct uplink_plan_input *wanted, struct uplink_list_noted **ret)
+{
+        struct uplink_list_noted *entries = calloc(macs->count + 1, sizeof(*entries));
+
+        if (!entries)
+                return -ENOMEM;
+        for (size_t i = 0; i < macs->count; i++) {
+                const struct uplink_list_noted *noted = uplink_list_find_noted(list, &macs->macs[i]);
+
+                entries[i] = (struct uplink_list_noted){ macs->macs[i], noted ? noted->port : 0 };
+        }
+        /* From behind, so that the first of several counts. */
+        for (size_t i = wanted ? wanted->candidates_count : 0; i > 0 && macs->count > 0; i--) {
+                const struct uplink_list_noted key = { .mac = wanted->candidates[i - 1].mac };
+                struct uplink_list_noted *entry = bsearch(&key, entries, macs->count, sizeof(*entries), compare_noted);
+
+                if (entry)
+                        entry->port = wanted->candidates[i - 1].port;
+        }
+        *ret = entries;
+        return 0;
 }
 
 static bool is_as_noted(const struct uplink_list *list, const struct uplink_list_noted *entries, size_t count)
 {
         if (count != list->noted_count || (count > 0) != list->has_note)
                 return false;
-        for (size_t i = 0; i < count; i++) {
-                const struct uplink_list_noted *noted = find_noted(list, &entries[i].mac);
-
-                if (!noted || noted->port != entries[i].port)
+        for (size_t i = 0; i < count; i++)
+                if (list->noted[i].port != entries[i].port || !vswitch_mac_equal(&list->noted[i].mac, &entries[i].mac))
                         return false;
-        }
         return true;
+}
+
+static const char *file_name(int ifindex, char buffer[static 16])
+{
+        snprintf(buffer, 16, "%d", ifindex);
+        return buffer;
 }
 
 static int write_file(const struct uplink_list *list, const struct uplink_list_noted *entries, size_t count,
@@ -75,9 +110,11 @@ static int write_file(const struct uplink_list *list, const struct uplink_list_n
 {
         json_auto_t *macs = json_object();
         json_auto_t *json = NULL;
+        char file[16];
 
+        file_name(list->ifindex, file);
         if (count == 0)
-                return state_file_remove(list->directory, list->name, error);
+                return state_file_remove(list->directory, file, error);
         for (size_t i = 0; macs && i < count; i++) {
                 char text[VSWITCH_MAC_TEXT_SIZE];
 
@@ -87,33 +124,27 @@ static int write_file(const struct uplink_list *list, const struct uplink_list_n
         }
         json = json_pack("{s:i, s:s, s:i, s:O}", "version", NOTE_VERSION, "pf", list->name, "ifindex", list->ifindex,
                          "macs", macs);
-        return json ? state_file_write(list->directory, list->name, json, error) : -ENOMEM;
+        return json ? state_file_write(list->directory, file, json, error) : -ENOMEM;
 }
 
 /* Makes the note name these; `wanted` tells where they are. */
 static int write_note(struct uplink_list *list, const struct mac_list *macs, const struct uplink_plan_input *wanted,
                       struct vswitch_error *error)
 {
-        struct uplink_list_noted *entries = calloc(macs->count + 1, sizeof(*entries));
-        int r;
+        struct uplink_list_noted *entries __attribute__((cleanup(free_noted))) = NULL;
+        int r = make_note(list, macs, wanted, &entries);
 
-        if (!entries)
-                return -ENOMEM;
-        for (size_t i = 0; i < macs->count; i++)
-                entries[i] = (struct uplink_list_noted){ macs->macs[i], port_of(list, wanted, &macs->macs[i]) };
-        if (is_as_noted(list, entries, macs->count)) {
-                free(entries);
-                return 0;
-        }
-        r = write_file(list, entries, macs->count, error);
-        if (r < 0) {
-                free(entries);
+        if (r < 0 || is_as_noted(list, entries, macs->count))
                 return r;
-        }
+        r = write_file(list, entries, macs->count, error);
+        if (r < 0)
+                return r;
         free(list->noted);
         list->noted = entries;
+        entries = NULL;
         list->noted_count = macs->count;
         list->has_note = macs->count > 0;
+        snprintf(list->noted_name, sizeof(list->noted_name), "%s", list->name);
         return 0;
 }
 
@@ -135,6 +166,8 @@ static int take_noted(struct uplink_list *list, json_t *macs)
                 if (mac_list_add(&list->ours, &noted->mac) < 0)
                         return -ENOMEM;
         }
+        if (list->noted_count > 0)
+                qsort(list->noted, list->noted_count, sizeof(*list->noted), compare_noted);
         return 0;
 }
 
@@ -144,14 +177,17 @@ static int read_note(struct uplink_list *list, struct vswitch_error *error)
         json_auto_t *json = NULL;
         json_error_t json_error;
         int version, ifindex;
+        const char *name;
         json_t *macs;
+        char file[16];
 
-        snprintf(path, sizeof(path), "%s/%s.json", list->directory, list->name);
+        snprintf(path, sizeof(path), "%s/%s.json", list->directory, file_name(list->ifindex, file));
         json = json_load_file(path, JSON_REJECT_DUPLICATES, &json_error);
         if (!json && json_error_code(&json_error) == json_error_cannot_open_file)
                 return 0;
         list->has_note = true;
-        if (!json || json_unpack(json, "{s:i, s:i, s:o}", "version", &version, "ifindex", &ifindex, "macs", &macs) < 0)
+        if (!json || json_unpack(json, "{s:i, s:s, s:i, s:o}", "version", &version, "pf", &name, "ifindex", &ifindex,
+                                 "macs", &macs) < 0)
                 return vswitch_error_set(error, -EINVAL, "%s cannot be read; entries that it names count as foreign",
                                          path);
         if (version != NOTE_VERSION)
@@ -159,7 +195,10 @@ static int read_note(struct uplink_list *list, struct vswitch_error *error)
                                          "%s was written by another version of vswitchd; entries that it names count "
                                          "as foreign",
                                          path);
-        return ifindex == list->ifindex ? take_noted(list, macs) : 0;
+        if (ifindex != list->ifindex)
+                return 0;
+        snprintf(list->noted_name, sizeof(list->noted_name), "%s", name);
+        return take_noted(list, macs);
 }
 
 int uplink_list_open(const char *directory, const char *name, int ifindex, struct uplink_list **ret,
@@ -181,6 +220,18 @@ int uplink_list_open(const char *directory, const char *name, int ifindex, struc
         return r;
 }
 
+int uplink_list_rename(struct uplink_list *list, const char *name, struct vswitch_error *error)
+{
+        int r = 0;
+
+        snprintf(list->name, sizeof(list->name), "%s", name);
+        if (list->noted_count > 0 && strcmp(list->noted_name, name) != 0)
+                r = write_file(list, list->noted, list->noted_count, error);
+        if (r == 0)
+                snprintf(list->noted_name, sizeof(list->noted_name), "%s", name);
+        return r;
+}
+
 void uplink_list_free(struct uplink_list *list)
 {
         if (!list)
@@ -189,6 +240,7 @@ void uplink_list_free(struct uplink_list *list)
         free(list->noted);
         mac_list_freep(&list->told);
         free(list->left_out);
+        free(list->crowd);
         free(list);
 }
 
@@ -213,17 +265,38 @@ static void fail(int *result, int r, struct vswitch_error *error, const struct v
                 *result = r;
 }
 
-static int remove_all(struct uplink_list *list, struct pf *pf, const struct vswitch_mac *macs, size_t count,
-                      struct vswitch_error *error)
+/* How many writes may still be made. */
+struct allowance {
+        size_t writes, refusals;
+};
+
+/* Returns whether there is a next write; else the list is unfinished. */
+static bool may_write(struct uplink_list *list, const struct allowance *allowance)
+{
+        list->unfinished |= allowance->writes == 0;
+        return allowance->writes > 0 && allowance->refusals > 0;
+}
+
+static void count_write(struct allowance *allowance, int result)
+{
+        if (result < 0)
+                allowance->refusals--;
+        else
+                allowance->writes--;
+}
+
+static int remove_some(struct uplink_list *list, struct pf *pf, const struct vswitch_mac *macs, size_t count,
+                       struct allowance *allowance, struct vswitch_error *error)
 {
         int result = 0;
 
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && may_write(list, allowance); i++) {
                 struct vswitch_error refusal = { 0 };
                 char text[VSWITCH_MAC_TEXT_SIZE];
                 int r = pf->driver->uplink_filter_remove(pf, &macs[i], &refusal);
 
                 log_debug(list->name, "unlist %s", vswitch_mac_format(&macs[i], text));
+                count_write(allowance, r);
                 if (r < 0)
                         fail(&result, r, error, &refusal);
                 else
@@ -232,13 +305,21 @@ static int remove_all(struct uplink_list *list, struct pf *pf, const struct vswi
         return result;
 }
 
+static int remove_all(struct uplink_list *list, struct pf *pf, const struct vswitch_mac *macs, size_t count,
+                      struct vswitch_error *error)
+{
+        struct allowance any = { count, count };
+
+        return count > 0 ? remove_some(list, pf, macs, count, &any, error) : 0;
+}
+
 /* -ENOSPC: the card was full after some of them. */
-static int add_all(struct uplink_list *list, struct pf *pf, const struct vswitch_mac *macs, size_t count,
-                   struct vswitch_error *error)
+static int add_some(struct uplink_list *list, struct pf *pf, const struct vswitch_mac *macs, size_t count,
+                    struct allowance *allowance, struct vswitch_error *error)
 {
         int result = 0;
 
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && may_write(list, allowance); i++) {
                 struct vswitch_error refusal = { 0 };
                 char text[VSWITCH_MAC_TEXT_SIZE];
                 int r = pf->driver->uplink_filter_add(pf, &macs[i], &refusal);
@@ -246,6 +327,7 @@ static int add_all(struct uplink_list *list, struct pf *pf, const struct vswitch
                 log_debug(list->name, "list %s", vswitch_mac_format(&macs[i], text));
                 if (is_full_error(r))
                         return -ENOSPC;
+                count_write(allowance, r);
                 if (r == 0)
                         r = mac_list_add(&list->ours, &macs[i]);
                 if (r < 0)
@@ -254,23 +336,43 @@ static int add_all(struct uplink_list *list, struct pf *pf, const struct vswitch
         return result;
 }
 
+/* What is added takes the places of what was removed: only when all of that can be. */
+static size_t count_adds(const struct uplink_plan *plan)
+{
+        size_t most = plan->removes_count < WRITES_MAX ? WRITES_MAX + REFUSALS_MAX : 0;
+
+        return plan->adds_count < most ? plan->adds_count : most;
+}
+
+static int plan_note(const struct uplink_list *list, const struct uplink_plan *plan, struct mac_list *ret)
+{
+        size_t adds = count_adds(plan);
+        int r = mac_list_copy(ret, &list->ours);
+
+        for (size_t i = 0; r == 0 && i < adds; i++)
+                r = mac_list_add(ret, &plan->adds[i]);
+        return r;
+}
+
 /* Note, then write. */
 static int carry_out(struct uplink_list *list, struct pf *pf, const struct uplink_plan_input *wanted,
                      const struct uplink_plan *plan, struct vswitch_error *error)
 {
         struct mac_list planned __attribute__((cleanup(mac_list_freep))) = { 0 };
+        struct allowance allowance = { WRITES_MAX, REFUSALS_MAX };
+        size_t adds = count_adds(plan);
         struct vswitch_error second = { 0 };
         int result, r;
 
-        r = copy_macs(&planned, &list->ours);
-        for (size_t i = 0; r == 0 && i < plan->adds_count; i++)
-                r = mac_list_add(&planned, &plan->adds[i]);
-        if (r == 0 && plan->adds_count > 0)
+        r = plan_note(list, plan, &planned);
+        if (r == 0 && adds > 0)
                 r = write_note(list, &planned, wanted, error);
-        result = remove_all(list, pf, plan->removes, plan->removes_count, r < 0 ? NULL : error);
+        result = remove_some(list, pf, plan->removes, plan->removes_count, &allowance, r < 0 ? NULL : error);
         if (r < 0)
                 return r;
-        r = add_all(list, pf, plan->adds, plan->adds_count, result < 0 ? NULL : error);
+        allowance.refusals = REFUSALS_MAX;
+        r = add_some(list, pf, plan->adds, adds, &allowance, result < 0 ? NULL : error);
+        list->unfinished |= adds < plan->adds_count && allowance.writes == 0;
         if (r == -ENOSPC || result == 0)
                 result = r;
         r = write_note(list, &list->ours, wanted, &second);
@@ -282,11 +384,15 @@ static int carry_out(struct uplink_list *list, struct pf *pf, const struct uplin
 static void keep_left_out(struct uplink_list *list, struct uplink_plan *plan)
 {
         free(list->left_out);
+        free(list->crowd);
         list->left_out = plan->left_out;
         list->left_out_count = plan->left_out_count;
+        list->crowd = plan->crowd;
+        list->crowd_count = plan->crowd_count;
         list->wanted = plan->wanted;
         list->foreign = plan->foreign;
         plan->left_out = NULL;
+        plan->crowd = NULL;
 }
 
 /* The plan for the list as it is now; `ours` then names only what is really there. *ret_listed: how many are. */
@@ -302,7 +408,7 @@ static int plan_now(struct uplink_list *list, struct pf *pf, const struct uplink
                 if (mac_list_has(&list->ours, &listed[i]))
                         r = mac_list_add(&there, &listed[i]);
         if (r == 0)
-                r = copy_macs(&list->ours, &there);
+                r = mac_list_copy(&list->ours, &there);
         if (r < 0)
                 return r;
         if (list->refused_at && list->refused_count < input.capacity)
@@ -334,6 +440,7 @@ int uplink_list_apply(struct uplink_list *list, struct pf *pf, const struct upli
 {
         int r = 0;
 
+        list->unfinished = false;
         if (list->refused_at && list->left_out_count > 0 && now >= list->refused_at + UPLINK_LIST_REFUSAL_HOLDS)
                 list->refused_at = 0;
         for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -344,6 +451,7 @@ int uplink_list_apply(struct uplink_list *list, struct pf *pf, const struct upli
                 if (r < 0)
                         return r;
                 keep_left_out(list, &plan);
+                list->unfinished = false;
                 r = carry_out(list, pf, wanted, &plan, error);
                 if (r != -ENOSPC)
                         return r;

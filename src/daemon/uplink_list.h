@@ -4,9 +4,10 @@
 /*
  * What vswitch has in the unicast list of one PF on behalf of everything behind the switch that is no guest's NIC.
  *
- * Which entries are ours is on disk before they are written (RUNTIME-DIRECTORY/neighbours/PF.json), so a crash at any
- * point leaves none that nobody knows: at worst the note names one that is not there. The note is good for one netdev:
- * when the PF comes back as another one (its driver was loaded again), the entries are gone with the old.
+ * Which entries are ours is on disk before they are written (RUNTIME-DIRECTORY/neighbours/IFINDEX.json), so a crash at
+ * any point leaves none that nobody knows: at worst the note names one that is not there. The note is good for one netdev,
+ * whatever that is called: when the PF comes back as another one (its driver was loaded again), the entries are gone
+ * with the old; when it was renamed, they are still there.
  */
 
 #include "vswitch/mac_list.h"
@@ -24,9 +25,10 @@ struct uplink_list {
         char name[IF_NAMESIZE]; /* of the PF */
         int ifindex;
         struct mac_list ours;            /* listed, and by us */
-        struct uplink_list_noted *noted; /* as on disk, for this netdev */
+        struct uplink_list_noted *noted; /* as on disk, for this netdev; sorted by MAC */
         size_t noted_count;
-        bool has_note; /* there is a file */
+        bool has_note;                /* there is a file */
+        char noted_name[IF_NAMESIZE]; /* as the file has it */
 
         /* The card refused another entry when this many were listed; `refused_at` 0: it has not. Tried again after
          * UPLINK_LIST_REFUSAL_HOLDS, when something is left out for it: what others listed may be gone. */
@@ -36,6 +38,9 @@ struct uplink_list {
         /* As of the last uplink_list_apply(). */
         struct uplink_plan_candidate *left_out; /* most important first */
         size_t left_out_count;
+        struct uplink_plan_candidate *crowd; /* of ports that have too many */
+        size_t crowd_count;
+        bool unfinished; /* there is more to write */
         size_t wanted;
         size_t foreign;
         unsigned capacity; /* UPLINK_PLAN_NO_LIMIT: not known */
@@ -52,9 +57,16 @@ int uplink_list_open(const char *directory, const char *name, int ifindex, struc
                      struct vswitch_error *error);
 void uplink_list_free(struct uplink_list *list);
 
+/* The PF is called like this now. */
+int uplink_list_rename(struct uplink_list *list, const char *name, struct vswitch_error *error);
+
+/* The entry as the note has it; NULL when it is not noted. */
+const struct uplink_list_noted *uplink_list_find_noted(const struct uplink_list *list, const struct vswitch_mac *mac);
+
 /* Brings the PF's list in line: `wanted` says with what (`listed` and `ours` are filled in here). Adds nothing when the
  * note cannot be written. The first error is returned, after everything was tried that could be; that the card is
- * full is none. */
+ * full is none. A call makes a bounded number of writes: afterwards list->unfinished says whether another one is
+ * needed. */
 int uplink_list_apply(struct uplink_list *list, struct pf *pf, const struct uplink_plan_input *wanted, uint64_t now,
                       struct vswitch_error *error);
 

@@ -2,11 +2,14 @@
 
 /* The daemon and what is behind the bridge besides its guests: a real bridge, and the modelled card's list. */
 
+#include "src/daemon/neighbours.h"
 #include "tests/netns/manager_stage.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CONTAINER "02:00:00:00:00:01"
 #define STATIC    "02:00:00:00:00:02"
@@ -50,7 +53,15 @@ static void expect_not_listed(const char *text)
 
 static const char *note(void)
 {
-        return netns_output("cat %s/neighbours/up0.json 2>/dev/null", directory);
+        return netns_output("cat %s/neighbours/%d.json 2>/dev/null", directory, pf->pf.ifindex);
+}
+
+/* A note of an earlier daemon about this netdev, as it wrote it. */
+static void write_note(int file, int ifindex, const char *macs)
+{
+        netns_run("mkdir -p %s/neighbours; echo '{\"version\": 1, \"pf\": \"up0\", \"ifindex\": %d, \"macs\": %s}' "
+                  ">%s/neighbours/%d.json",
+                  directory, ifindex, macs, directory, file);
 }
 
 static void speak(const char *device, const char *source)
@@ -244,10 +255,8 @@ START_TEST(a_crash_between_note_and_write_leaves_nothing_unknown)
         stop_daemon();
         /* Noted and not yet listed; noted, listed, and gone since. */
         list_by_hand(OTHER);
-        netns_run("mkdir -p %s/neighbours; echo '{\"version\": 1, \"pf\": \"up0\", \"ifindex\": %d, "
-                  "\"macs\": {\"" STATIC "\": 1, \"" OTHER "\": 1}}' >%s/neighbours/up0.json; "
-                  "touch %s/neighbours/up0.new",
-                  directory, netns_ifindex("up0"), directory, directory);
+        write_note(netns_ifindex("up0"), netns_ifindex("up0"), "{\"" STATIC "\": 1, \"" OTHER "\": 1}");
+        netns_run("touch %s/neighbours/%d.new", directory, netns_ifindex("up0"));
         start_daemon();
         expect_not_listed(OTHER);
         catch_up();
@@ -259,14 +268,13 @@ START_TEST(a_crash_between_note_and_write_leaves_nothing_unknown)
 }
 END_TEST
 
+/* _i = 0: it is in the file that would be this one's. */
 START_TEST(the_note_of_another_netdev_is_void)
 {
         begin();
         stop_daemon();
         list_by_hand(OTHER);
-        netns_run("mkdir -p %s/neighbours; echo '{\"version\": 1, \"pf\": \"up0\", \"ifindex\": 9999, "
-                  "\"macs\": {\"" OTHER "\": 1}}' >%s/neighbours/up0.json",
-                  directory, directory);
+        write_note(_i ? 9999 : netns_ifindex("up0"), 9999, "{\"" OTHER "\": 1}");
         start_daemon();
         catch_up();
         ck_assert(is_listed(OTHER));
@@ -279,7 +287,8 @@ START_TEST(a_note_that_cannot_be_read_makes_its_entries_foreign)
         begin();
         stop_daemon();
         list_by_hand(OTHER);
-        netns_run("mkdir -p %s/neighbours; echo nonsense >%s/neighbours/up0.json", directory, directory);
+        netns_run("mkdir -p %s/neighbours; echo nonsense >%s/neighbours/%d.json", directory, directory,
+                  netns_ifindex("up0"));
         start_daemon();
         catch_up();
         ck_assert(is_listed(OTHER));
@@ -447,6 +456,123 @@ START_TEST(a_port_with_many_macs_leaves_room_for_others)
 }
 END_TEST
 
+/* What the daemon says from now on. */
+static void listen_to_log(void)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), "%s/log", directory);
+        ck_assert_ptr_nonnull(freopen(path, "we", stderr));
+        setvbuf(stderr, NULL, _IONBF, 0);
+}
+
+static unsigned count_in_log(const char *text)
+{
+        return (unsigned) atoi(netns_output("grep -c '%s' %s/log || true", text, directory));
+}
+
+/* From ever new addresses. */
+static void flood(const char *device, unsigned first, unsigned count)
+{
+        for (unsigned i = first; i < first + count; i++) {
+                char text[VSWITCH_MAC_TEXT_SIZE];
+
+                snprintf(text, sizeof(text), "02:00:00:01:%02x:%02x", i >> 8 & 0xff, i & 0xff);
+                speak(device, text);
+        }
+}
+
+static unsigned flood_size;
+
+/* One that takes as many as one likes. */
+static void use_a_large_card(void)
+{
+        stop_daemon();
+        snprintf(pf->pf.kernel_driver, sizeof(pf->pf.kernel_driver), "large");
+        start_daemon();
+}
+
+static bool crowd_is_left_out(void)
+{
+        return count("left-out", NULL) == flood_size - NEIGHBOURS_PER_PORT;
+}
+
+/* There is room for all of them, but they are one port's. */
+START_TEST(a_flood_of_macs_gets_no_more_than_its_ports_share)
+{
+        begin();
+        use_a_large_card();
+        listen_to_log();
+        netns_add_veth("d0", "d1", "br0");
+        netns_run("bridge fdb add " STATIC " dev d0 master static");
+        speak("d1", OTHER); /* before it begins */
+        expect_listed(OTHER);
+        flood_size = 301;
+        flood("d1", 0, 300);
+        speak("c1", CONTAINER);
+        expect_listed(CONTAINER);
+        expect_listed(STATIC);
+        RUN_UNTIL(crowd_is_left_out);
+        ck_assert(is_listed(OTHER));
+        ck_assert_uint_le(pf->filter_count, NEIGHBOURS_PER_PORT + 3); /* those, and the bridge's own */
+        ck_assert_uint_eq(count_in_log("warning: d0: more than 64 addresses"), 1);
+
+        flood_size = 401;
+        flood("d1", 300, 100);
+        RUN_UNTIL(crowd_is_left_out);
+        ck_assert_uint_eq(count_in_log("more than 64 addresses"), 1);
+        ck_assert(is_listed(OTHER));
+
+        /* With its port they are gone. */
+        netns_run("ip link del d0");
+        expect_not_listed(STATIC);
+        RUN_UNTIL(none_is_left_out);
+        ck_assert(is_listed(CONTAINER));
+        stage_end();
+}
+END_TEST
+
+/* Of all that is to be written, a turn of the loop does not write more than a part, and no pause follows. */
+START_TEST(much_is_written_in_parts)
+{
+        unsigned most = 0, turns = 0;
+        uint64_t begun;
+
+        begin();
+        use_a_large_card();
+        stop_daemon();
+        netns_run(
+                "for i in $(seq 300); do printf 'fdb add 02:00:00:02:%%02x:%%02x dev c0 master static\\n' $((i / 256)) "
+                "$((i %% 256)); done | bridge -batch -");
+        start_daemon();
+        begun = manager_now(manager);
+        while (pf->filter_count < 300) {
+                size_t before = pf->filter_count;
+
+                ck_assert_int_ge(sd_event_run(loop, 20 * USEC_PER_MSEC), 0);
+                ck_assert_uint_lt(manager_now(manager), begun + 10 * USEC_PER_SEC);
+                if (pf->filter_count - before > most)
+                        most = (unsigned) (pf->filter_count - before);
+                turns += pf->filter_count > before;
+        }
+        ck_assert_uint_le(most, 64);
+        ck_assert_uint_ge(turns, 5);
+        catch_up();
+        netns_run("ip link set c0 nomaster");
+        most = 0;
+        while (pf->filter_count > 1) {
+                size_t before = pf->filter_count;
+
+                ck_assert_int_ge(sd_event_run(loop, 20 * USEC_PER_MSEC), 0);
+                ck_assert_uint_lt(manager_now(manager), begun + 30 * USEC_PER_SEC);
+                if (before - pf->filter_count > most)
+                        most = (unsigned) (before - pf->filter_count);
+        }
+        ck_assert_uint_le(most, 64);
+        stage_end();
+}
+END_TEST
+
 static bool both_are_left_out(void)
 {
         return count("left-out", CONTAINER) == 1 && count("left-out", OTHER) == 1;
@@ -541,20 +667,176 @@ START_TEST(what_is_listed_on_a_pf_that_left_is_removed_at_the_next_start)
 }
 END_TEST
 
+/* Until a pass is over. */
+static void catch_up_without_a_bridge(void)
+{
+        for (int i = 0; i < 20; i++)
+                sd_event_run(loop, 10 * USEC_PER_MSEC);
+}
+
 static bool bridge_is_gone(void)
 {
         return !manager->switches[0].neighbours;
 }
 
-START_TEST(a_bridge_that_goes_leaves_the_list_as_it_is)
+/* The minute is over in which the bridge, or the PF, might have returned. */
+static void let_time_pass(void)
+{
+        ck_assert_uint_gt(manager->neighbourhood->leftovers_at, manager_now(manager) + 30 * USEC_PER_SEC);
+        ck_assert_uint_ne(manager->neighbourhood->leftovers_at, FAILOVER_NEVER);
+        manager->neighbourhood->leftovers_at = manager->neighbourhood->look_at = manager_now(manager);
+        manager_schedule(manager);
+}
+
+START_TEST(what_was_listed_for_a_bridge_that_goes_is_removed)
 {
         begin();
+        list_by_hand(FOREIGN);
         speak("c1", CONTAINER);
         expect_listed(CONTAINER);
         netns_run("ip link del br0");
         RUN_UNTIL(bridge_is_gone);
-        ck_assert(is_listed(CONTAINER));
         ck_assert_uint_eq(count("listed", NULL), 0);
+        catch_up_without_a_bridge();
+        ck_assert(is_listed(CONTAINER));
+        let_time_pass();
+        expect_not_listed(CONTAINER);
+        ck_assert_str_eq(note(), "");
+        ck_assert(is_listed(FOREIGN));
+
+        /* It returns, and everything with it. */
+        netns_run("ip link add br0 type bridge; ip link set br0 up; ip link set up0 master br0; ip link set c0 master "
+                  "br0");
+        software_switch->ifindex = netns_ifindex("br0");
+        speak("c1", CONTAINER);
+        expect_listed(CONTAINER);
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_bridge_that_went_while_no_daemon_ran_leaves_nothing)
+{
+        begin();
+        speak("c1", CONTAINER);
+        expect_listed(CONTAINER);
+        stop_daemon();
+        netns_run("ip link del br0");
+        start_daemon();
+        expect_not_listed(CONTAINER);
+        ck_assert_str_eq(note(), "");
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_leftover_that_the_card_keeps_is_tried_again)
+{
+        begin();
+        listen_to_log();
+        speak("c1", CONTAINER);
+        expect_listed(CONTAINER);
+        netns_run("ip link set up0 nomaster");
+        settle();
+        stop_daemon();
+        pf->unlist_error = -EIO;
+        start_daemon();
+        catch_up_without_a_bridge();
+        ck_assert(is_listed(CONTAINER));
+        ck_assert_ptr_nonnull(strstr(note(), CONTAINER));
+        ck_assert_uint_eq(count_in_log("this card keeps what it has"), 1);
+        /* The same again is not told again. */
+        manager->neighbourhood->leftovers_at = manager->neighbourhood->look_at = manager_now(manager);
+        manager_schedule(manager);
+        catch_up_without_a_bridge();
+        ck_assert_uint_eq(count_in_log("this card keeps what it has"), 1);
+        pf->unlist_error = 0;
+        manager->neighbourhood->leftovers_at =
+                neighbours_earlier(manager->neighbourhood->leftovers_at, manager_now(manager) + USEC_PER_SEC);
+        manager->neighbourhood->look_at = manager->neighbourhood->leftovers_at;
+        manager_schedule(manager);
+        expect_not_listed(CONTAINER);
+        ck_assert_str_eq(note(), "");
+        stage_end();
+}
+END_TEST
+
+static char *renamed[] = { (char[]){ "up0" }, (char[]){ "up9" } };
+
+static void rename_up0(void)
+{
+        snprintf(pf->pf.name, sizeof(pf->pf.name), "up9");
+        netns_run("ip link set up0 name up9");
+}
+
+static bool note_says_up9(void)
+{
+        return strstr(note(), "up9");
+}
+
+/* _i = 0: under the daemon's eyes; 1: while none runs; 2: that, and it is beneath no bridge any more. */
+START_TEST(a_pf_that_is_renamed_keeps_what_is_ours)
+{
+        unsigned writes;
+
+        config_switch.uplinks = renamed;
+        config_switch.uplinks_count = 2;
+        begin();
+        list_by_hand(FOREIGN);
+        netns_run("bridge fdb add " STATIC " dev c0 master static");
+        expect_listed(STATIC);
+        catch_up();
+        writes = pf->writes;
+        if (_i > 0)
+                stop_daemon();
+        if (_i == 2)
+                netns_run("ip link set up0 nomaster");
+        rename_up0();
+        if (_i > 0)
+                start_daemon();
+        if (_i < 2) {
+                RUN_UNTIL(note_says_up9);
+                ck_assert_uint_eq(pf->writes, writes);
+                stop_daemon();
+                start_daemon();
+                catch_up();
+                ck_assert(is_listed(STATIC));
+                netns_run("bridge fdb del " STATIC " dev c0 master");
+        }
+        expect_not_listed(STATIC);
+        ck_assert(is_listed(FOREIGN));
+        if (_i == 2)
+                ck_assert_str_eq(note(), "");
+        stage_end();
+}
+END_TEST
+
+/* ---- notifications that are lost ---- */
+
+/* Every turn of the loop finds that some were dropped. */
+START_TEST(a_storm_is_answered_with_pauses)
+{
+        uint64_t begun, before;
+        int small = 4096;
+
+        begin();
+        speak("c1", CONTAINER);
+        expect_listed(CONTAINER);
+        ck_assert_int_eq(setsockopt(vswitch_netlink_monitor_fd(manager->monitor), SOL_SOCKET, SO_RCVBUF, &small,
+                                    sizeof(small)),
+                         0);
+        before = manager->resyncs;
+        begun = manager_now(manager);
+        for (int i = 0; i < 60; i++) {
+                netns_run("for i in $(seq 20); do echo link set c0 alias a%d.$i; done | ip -batch -", i);
+                for (int j = 0; j < 3; j++)
+                        sd_event_run(loop, 0);
+        }
+        ck_assert_uint_gt(manager->resyncs, before);
+        /* 100, 200, 400, 800 ms, and a second from then on. */
+        ck_assert_uint_le(manager->resyncs - before, 5 + (manager_now(manager) - begun) / USEC_PER_SEC);
+        /* What was lost is known soon. */
+        netns_run("bridge fdb add " STATIC " dev c0 master static; for i in $(seq 200); do echo link set c0 alias b$i; "
+                  "done | ip -batch -");
+        expect_listed(STATIC);
         stage_end();
 }
 END_TEST
@@ -589,7 +871,7 @@ int main(void)
         ADD(a_quiet_guest_that_speaks_on_the_wire_has_moved);
         ADD(a_restart_with_nothing_to_do_writes_nothing);
         ADD(a_crash_between_note_and_write_leaves_nothing_unknown);
-        ADD(the_note_of_another_netdev_is_void);
+        netns_test_add_loop(suite, "the_note_of_another_netdev_is_void", the_note_of_another_netdev_is_void, 0, 2);
         ADD(a_note_that_cannot_be_read_makes_its_entries_foreign);
         ADD(without_a_note_nothing_is_added);
         ADD(what_is_removed_by_hand_comes_back);
@@ -597,12 +879,19 @@ int main(void)
         ADD(a_nic_is_the_cores_once_it_is_known);
         ADD(the_less_important_is_left_out_and_a_guest_gets_in);
         ADD(a_port_with_many_macs_leaves_room_for_others);
+        ADD(a_flood_of_macs_gets_no_more_than_its_ports_share);
+        ADD(much_is_written_in_parts);
         ADD(a_card_that_takes_nothing_is_not_asked_for_ever);
         ADD(a_guest_with_several_macs_stays_synthetic);
         ADD(several_macs_are_noticed_while_the_guest_waits);
         ADD(on_a_vf_nothing_that_is_seen_at_the_tap_turns_it_back);
         ADD(what_is_listed_on_a_pf_that_left_is_removed_at_the_next_start);
-        ADD(a_bridge_that_goes_leaves_the_list_as_it_is);
+        ADD(what_was_listed_for_a_bridge_that_goes_is_removed);
+        ADD(a_bridge_that_went_while_no_daemon_ran_leaves_nothing);
+        ADD(a_leftover_that_the_card_keeps_is_tried_again);
+        netns_test_add_loop(suite, "a_pf_that_is_renamed_keeps_what_is_ours", a_pf_that_is_renamed_keeps_what_is_ours,
+                            0, 3);
+        ADD(a_storm_is_answered_with_pauses);
         ADD(a_card_without_vfs_needs_no_list);
         return netns_test_run(suite);
 }

@@ -423,6 +423,7 @@ START_TEST(a_network_that_a_kernel_refuses_keeps_the_nic_synthetic)
         settle();
         expect_reachable();
         software_switch->vlan_error = 0;
+        modelled_port_add_vlan(tap_port(), 77, true);
         make_tap_stale();
         drive_to_vf();
         ck_assert_uint_eq(vf_attributes()->vlan, 20);
@@ -709,6 +710,60 @@ START_TEST(a_restart_changes_nothing)
 }
 END_TEST
 
+static bool was_tried_twice(void)
+{
+        return software_switch->vlan_tries == 3;
+}
+
+static bool tap_is_in_30(void)
+{
+        return tap_port()->pvid == 30;
+}
+
+START_TEST(a_network_that_a_kernel_refuses_leaves_the_nic_where_it_is)
+{
+        unsigned writes;
+
+        stage_begin();
+        filter_vlans();
+        fake_guests_start(xml_of(NIC_POLICY("vlan='20'"), ""), GUEST_RUNNING);
+        RUN_UNTIL(is_synthetic);
+        settle();
+        ck_assert_uint_eq(software_switch->vlan_tries, 1);
+        ck_assert_uint_eq(software_switch->pins[0].vlan, 20);
+        writes = software_switch->writes;
+
+        software_switch->vlan_error = -EIO;
+        expected_reason = FAILOVER_REASON_TABLES_FAILED;
+        fake_guests_edit(xml_of(NIC_POLICY("vlan='30'"), ""));
+        RUN_UNTIL(is_kept_away);
+        settle();
+        ck_assert_uint_eq(software_switch->vlan_tries, 2);
+        /* Whatever else is told of the tap is no reason to try again; time is. */
+        for (int i = 0; i < 5; i++) {
+                make_tap_stale();
+                settle();
+        }
+        ck_assert_uint_eq(software_switch->vlan_tries, 2);
+        RUN_UNTIL(was_tried_twice);
+        settle();
+        ck_assert_uint_eq(software_switch->writes, writes);
+        ck_assert_uint_eq(software_switch->pin_count, 1);
+        expect_reachable();
+
+        /* Somebody has done something about the port. */
+        software_switch->vlan_error = 0;
+        modelled_port_add_vlan(tap_port(), 77, true);
+        make_tap_stale();
+        RUN_UNTIL(tap_is_in_30);
+        RUN_UNTIL(is_pinned_in_30);
+        settle();
+        ck_assert_uint_eq(software_switch->pin_count, 1);
+        expect_reachable();
+        stage_end();
+}
+END_TEST
+
 START_TEST(a_vlan_that_changed_while_no_daemon_ran_leaves_no_old_entry)
 {
         stage_begin();
@@ -866,6 +921,7 @@ int main(void)
         ADD(a_vlan_that_leaves_without_a_tag_needs_none_on_the_vf);
         ADD(a_policy_that_the_card_can_hold_after_all_is_tried);
         ADD(a_network_that_a_kernel_refuses_keeps_the_nic_synthetic);
+        ADD(a_network_that_a_kernel_refuses_leaves_the_nic_where_it_is);
         ADD(a_tap_that_cannot_be_guarded_does_not_keep_the_nic_from_its_vf);
         ADD(a_vlan_changes_under_traffic);
         ADD(a_vlan_changes_while_the_guest_uses_its_vf);

@@ -423,6 +423,8 @@ static int model_filter_remove(struct pf *pf, const struct vswitch_mac *mac, str
         LOCKED();
         struct modelled_pf *model = model_of_pf(pf);
 
+        if (model->unlist_error < 0)
+                return vswitch_error_set(error, model->unlist_error, "this card keeps what it has");
         for (size_t i = 0; i < model->filter_count; i++)
                 if (vswitch_mac_equal(&model->filters[i], mac)) {
                         model->filters[i] = model->filters[--model->filter_count];
@@ -568,13 +570,11 @@ static int model_read_pin(struct softswitch *software_switch, const struct vswit
         struct modelled_switch *model = model_of_switch(software_switch);
         const struct modelled_pin *pin = find_pin(model, mac, entry_vlan(model, vlan));
 
+        model->pin_reads++;
         *ret = (struct softswitch_pin){ .ifindex = pin ? pin->port : 0, .sticky = pin, .vlan = vlan };
         return 0;
 }
 
-static int model_pin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
-                     struct vswitch_error *error)
-{
 static void unpin_under(struct modelled_switch *model, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex)
 {
         struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, vlan);
@@ -585,6 +585,9 @@ static void unpin_under(struct modelled_switch *model, const struct vswitch_mac 
         }
 }
 
+static int model_pin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan, int port_ifindex,
+                     struct vswitch_error *error)
+{
         LOCKED();
         struct modelled_switch *model = model_of_switch(software_switch);
         struct modelled_pin *pin = (struct modelled_pin *) find_pin(model, mac, entry_vlan(model, vlan));
@@ -601,13 +604,13 @@ static void unpin_under(struct modelled_switch *model, const struct vswitch_mac 
         if (pin->port != port_ifindex)
                 model->writes++;
         pin->port = port_ifindex;
-        return 0;
-}
-
         /* What was filed in the other way. */
         pin = (struct modelled_pin *) find_pin(model, mac, model->filters_vlans ? 0 : vlan ? vlan : 1);
         if (pin)
                 unpin_under(model, mac, pin->vlan, pin->port);
+        return 0;
+}
+
 static int model_unpin(struct softswitch *software_switch, const struct vswitch_mac *mac, uint16_t vlan,
                        int port_ifindex, struct vswitch_error *error)
 {
@@ -751,6 +754,7 @@ static int model_set_access_vlan(struct softswitch *software_switch, int port_if
         struct modelled_switch *model = model_of_switch(software_switch);
         struct modelled_port *port = modelled_port_find(model, port_ifindex);
 
+        model->vlan_tries++;
         if (!model->filters_vlans)
                 return vswitch_error_set(error, -EOPNOTSUPP, "%s does not filter VLANs", model->name);
         if (model->vlan_error < 0)

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define MODELLED_VFS_MAX     8
-#define MODELLED_FILTERS_MAX 64
+#define MODELLED_FILTERS_MAX 512
 #define MODELLED_PINS_MAX    64
 #define MODELLED_RULES_MAX   32
 #define MODELLED_MODELS_MAX  4
@@ -59,6 +59,7 @@ struct modelled_pf {
         uint32_t refused_attributes; /* enum pf_vf_attribute bits that set_attributes answers with -EOPNOTSUPP */
         uint32_t invalid_attributes; /* ... with -EINVAL, as a driver that does not like the value */
         int bind_error;              /* 0, or what every bind returns */
+        int unlist_error;            /* 0, or what every uplink_filter_remove returns */
         int count_error;             /* 0, or what a change of the number of VFs returns */
 
         unsigned writes; /* changes to tables and attributes: a restart with nothing to do adds none */
@@ -109,9 +110,11 @@ struct modelled_switch {
 
         int copy_error;  /* 0, or what every copy_add returns */
         int vlan_error;  /* ... every set_access_vlan */
+        unsigned vlan_tries;
         int guard_error; /* ... every guard_set */
 
         unsigned port_reads; /* of VLANs and guards */
+        unsigned pin_reads;
 
         unsigned announcements;
         struct vswitch_mac last_announced;

@@ -192,10 +192,10 @@ START_TEST(files_are_read_and_left_alone)
         write_text("nics/" UUID ".ua-net0.json",
                    "{\"version\": 1, \"uuid\": \"" UUID "\", \"alias\": \"ua-net0\", \"domain\": \"g9\", \"mac\": "
                    "\"52:54:00:00:00:09\", \"switch\": \"br0\", \"tap\": \"tap9\", \"held\": false}");
-        write_text("neighbours/eth0.json",
+        write_text("neighbours/7.json",
                    "{\"version\": 1, \"pf\": \"eth0\", \"ifindex\": 7, \"macs\": {\"52:54:00:00:00:01\": 5, "
                    "\"52:54:00:00:00:02\": 6}}");
-        write_text("neighbours/eth1.json", "[]");
+        write_text("neighbours/8.json", "[]");
         write_text("pf/0000:01:00.0.json", "{ \"version\": 1, \"vfs\": 4 }");
         write_text("pf/0000:02:00.0.json", "{ \"version\": 9, \"vfs\": 4 }");
         ck_assert_msg(audit_collect_files(&sources, &picture, &error) == 0, "%s", error.text);
@@ -213,7 +213,7 @@ START_TEST(files_are_read_and_left_alone)
         ck_assert_uint_eq(picture.kept[0].count, 4);
         ck_assert_uint_eq(picture.unreadable_count, 3);
         ck_assert_ptr_nonnull(find_unreadable("claims/0000:01:10.0.json"));
-        ck_assert_ptr_nonnull(find_unreadable("neighbours/eth1.json"));
+        ck_assert_ptr_nonnull(find_unreadable("neighbours/8.json"));
         ck_assert_ptr_nonnull(strstr(find_unreadable("pf/0000:02:00.0.json")->sentence, "another version"));
         snprintf(path, sizeof(path), "%s/claims/0000:01:10.1.new", directory);
         ck_assert_int_eq(access(path, F_OK), 0);

@@ -301,7 +301,7 @@ START_TEST(a_guest_that_makes_macs_up_is_bounded)
 
         for (unsigned i = 0; i < 5000; i++)
                 learn(10000 + i, TAP, SECOND);
-        ck_assert_uint_eq(fdb_table_count(table), 5000);
+        ck_assert_uint_eq(fdb_table_count(table), FDB_TABLE_LEARNED_PER_PORT);
         for (unsigned i = 0; i < 5000; i++)
                 lose(10000 + i, TAP, 300, 301 * SECOND);
         ck_assert_uint_eq(fdb_table_count(table), FDB_TABLE_QUIET_PER_PORT);
@@ -312,6 +312,43 @@ START_TEST(a_guest_that_makes_macs_up_is_bounded)
         learn(1, OTHER, SECOND);
         lose(1, OTHER, 300, 301 * SECOND);
         ck_assert(is_quiet(1));
+}
+END_TEST
+
+START_TEST(who_was_there_before_a_flood_stays)
+{
+        learn(1, TAP, SECOND);
+        learn(2, TAP, SECOND);
+        lose(2, TAP, 300, 301 * SECOND);
+        learn(3, UPLINK, 301 * SECOND);
+        for (unsigned i = 0; i < FDB_TABLE_LEARNED_PER_PORT - 1; i++)
+                ck_assert_int_eq(learn(10000 + i, TAP, 302 * SECOND), FDB_TABLE_CHANGED);
+        ck_assert(!fdb_table_is_cut(table));
+        /* News of a port that is full is none, so that a flood makes no work. */
+        ck_assert_int_eq(learn(20000, TAP, 302 * SECOND), FDB_TABLE_SAME);
+        ck_assert(fdb_table_is_cut(table));
+        ck_assert_ptr_null(find(20000, 0));
+        ck_assert_ptr_nonnull(find(1, 0));
+
+        /* A quiet one that speaks again, static ones, and other ports. */
+        ck_assert_int_eq(learn(2, TAP, 303 * SECOND), FDB_TABLE_CHANGED);
+        ck_assert_int_eq(find(2, 0)->kind, FDB_LEARNED);
+        ck_assert_int_eq(neighbour(RTM_NEWNEIGH, 4, TAP, 0, NUD_NOARP, 0, SECOND), FDB_TABLE_CHANGED);
+        ck_assert_int_eq(learn(5, OTHER, SECOND), FDB_TABLE_CHANGED);
+        for (unsigned i = 0; i < 2 * FDB_TABLE_LEARNED_PER_PORT; i++)
+                learn(30000 + i, UPLINK, SECOND);
+        ck_assert_ptr_nonnull(find(30000 + 2 * FDB_TABLE_LEARNED_PER_PORT - 1, 0));
+
+        /* What moves to the full port is not where it was. */
+        ck_assert_int_eq(learn(5, TAP, 304 * SECOND), FDB_TABLE_CHANGED);
+        ck_assert_ptr_null(find(5, 0));
+        ck_assert_int_eq(learn(3, TAP, 304 * SECOND), FDB_TABLE_SAME);
+        ck_assert(!fdb_table_is_on_uplink(table, &(struct vswitch_mac){ { 2, 0, 0, 0, 0, 3 } }));
+
+        /* Room again. */
+        lose(10000, TAP, 0, 304 * SECOND);
+        lose(10001, TAP, 0, 304 * SECOND);
+        ck_assert_int_eq(learn(20001, TAP, 305 * SECOND), FDB_TABLE_CHANGED);
 }
 END_TEST
 
@@ -391,6 +428,7 @@ int main(void)
         tcase_add_test(test_case, a_quiet_mac_can_be_forgotten);
         tcase_add_test(test_case, a_quiet_mac_outlives_a_restart);
         tcase_add_test(test_case, a_guest_that_makes_macs_up_is_bounded);
+        tcase_add_test(test_case, who_was_there_before_a_flood_stays);
         tcase_add_test(test_case, the_host_answers_to_the_bridges_address_not_to_its_ports);
         tcase_add_test(test_case, iteration);
         tcase_add_test(test_case, a_port_that_becomes_an_uplink);

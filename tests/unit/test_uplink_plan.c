@@ -52,7 +52,7 @@ static size_t candidates_count;
 static struct uplink_plan_nic nics[SOME_MAX];
 static size_t nics_count;
 static struct some vfs, listed, ours;
-static unsigned capacity;
+static unsigned capacity, per_port;
 static struct uplink_plan plan;
 
 static void clear(void)
@@ -61,6 +61,7 @@ static void clear(void)
         candidates_count = nics_count = 0;
         vfs = listed = ours = (struct some){ 0 };
         capacity = UPLINK_PLAN_NO_LIMIT;
+        per_port = 0;
 }
 
 static void candidate(unsigned number, enum uplink_plan_class class, int port, uint64_t active)
@@ -83,6 +84,7 @@ static void make(void)
                 .ours = ours.macs,
                 .ours_count = ours.count,
                 .capacity = capacity,
+                .per_port = per_port,
         };
 
         uplink_plan_release(&plan);
@@ -261,6 +263,55 @@ START_TEST(a_port_with_many_macs_keeps_no_other_ports_first_one_out)
 }
 END_TEST
 
+static bool is_in_crowd(unsigned number)
+{
+        for (size_t i = 0; i < plan.crowd_count; i++)
+                if (number_of(&plan.crowd[i].mac) == number)
+                        return true;
+        return false;
+}
+
+START_TEST(a_port_has_no_more_than_its_share_however_much_room_there_is)
+{
+        clear();
+        per_port = 3;
+        for (unsigned i = 1; i <= 20; i++)
+                candidate(i, UPLINK_PLAN_LEARNED, 5, (1000 + i) * SECOND);
+        candidate(21, UPLINK_PLAN_QUIET, 5, 2000 * SECOND);
+        candidate(30, UPLINK_PLAN_STATIC, 5, 0);
+        candidate(31, UPLINK_PLAN_HOST, 5, 0);
+        candidate(40, UPLINK_PLAN_LEARNED, 6, SECOND);
+        candidate(41, UPLINK_PLAN_LEARNED, 6, 2 * SECOND);
+        candidate(42, UPLINK_PLAN_QUIET, 6, 3 * SECOND);
+        candidate(43, UPLINK_PLAN_QUIET, 6, 2 * SECOND);
+        nics[nics_count++] = (struct uplink_plan_nic){ .mac = mac(20), .needs_filter = true };
+        make();
+        /* What others wrote, the host's own and a guest's own are not counted. */
+        EXPECT_ADDS(31, 30, 19, 41, 18, 40, 17, 42, 0);
+        ck_assert_uint_eq(plan.left_out_count, 0);
+        ck_assert_uint_eq(plan.crowd_count, 16 + 1 + 1);
+        ck_assert(is_in_crowd(1) && is_in_crowd(16) && is_in_crowd(21) && is_in_crowd(43));
+        ck_assert_uint_eq(plan.wanted, 9);
+        carry_out();
+
+        /* The same again; and a flood drives nobody out who sends from time to time. */
+        make();
+        EXPECT_ADDS(0);
+        EXPECT_REMOVES(0);
+        for (unsigned i = 50; i < 90 && candidates_count < SOME_MAX; i++)
+                candidate(i, UPLINK_PLAN_LEARNED, 5, 1030 * SECOND);
+        make();
+        EXPECT_ADDS(0);
+        EXPECT_REMOVES(0);
+
+        /* What is too many and listed, by an earlier daemon, leaves. */
+        list_ours(1);
+        make();
+        EXPECT_ADDS(0);
+        EXPECT_REMOVES(1, 0);
+}
+END_TEST
+
 START_TEST(equals_do_not_take_turns)
 {
         clear();
@@ -337,6 +388,7 @@ static void random_host(void)
                         put(&ours, &address);
         }
         capacity = rand() % 8 == 0 ? UPLINK_PLAN_NO_LIMIT : (unsigned) rand() % 24;
+        per_port = (unsigned) rand() % 6;
 }
 
 static void check_plan(const struct some *listed_before, const struct some *ours_before)
@@ -368,6 +420,13 @@ static void check_plan(const struct some *listed_before, const struct some *ours
                 ck_assert(!has(listed.macs, listed.count, &plan.left_out[i].mac));
                 if (own > 0)
                         ck_assert_int_ge((int) class_of(&plan.left_out[i].mac), (int) worst_in);
+        }
+        for (size_t i = 0; i < plan.crowd_count; i++) {
+                ck_assert_uint_gt(per_port, 0);
+                ck_assert_int_ge((int) class_of(&plan.crowd[i].mac), UPLINK_PLAN_LEARNED);
+                ck_assert(!has(listed.macs, listed.count, &plan.crowd[i].mac));
+                for (size_t j = 0; j < plan.left_out_count; j++)
+                        ck_assert(!vswitch_mac_equal(&plan.crowd[i].mac, &plan.left_out[j].mac));
         }
         for (size_t i = 0; i < nics_count; i++)
                 nics_waiting += nics[i].needs_filter && !has(listed.macs, listed.count, &nics[i].mac);
@@ -428,6 +487,7 @@ int main(void)
         tcase_add_test(test_case, a_card_that_is_full_of_others_takes_none);
         tcase_add_test(test_case, the_less_important_is_left_out);
         tcase_add_test(test_case, a_port_with_many_macs_keeps_no_other_ports_first_one_out);
+        tcase_add_test(test_case, a_port_has_no_more_than_its_share_however_much_room_there_is);
         tcase_add_test(test_case, equals_do_not_take_turns);
         tcase_add_test(test_case, any_host);
         tcase_add_test(test_case, classes_have_names);

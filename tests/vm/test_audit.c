@@ -271,7 +271,7 @@ static void write_note(const char *name, int ifindex, const char *mac, int port)
 
         snprintf(path, sizeof(path), "%s/neighbours", directory);
         ck_assert(mkdir(path, 0700) == 0 || errno == EEXIST);
-        snprintf(path, sizeof(path), "%s/neighbours/%s.json", directory, name);
+        snprintf(path, sizeof(path), "%s/neighbours/%d.json", directory, ifindex);
         file = fopen(path, "we");
         ck_assert_ptr_nonnull(file);
         fprintf(file, "{\"version\": 1, \"pf\": \"%s\", \"ifindex\": %d, \"macs\": {\"%s\": %d}}\n", name, ifindex, mac,
@@ -430,7 +430,7 @@ START_TEST(nothing_is_repaired_without_libvirt)
 
         litter_vfs();
         litter_tables();
-        netns_run("rm %s/neighbours/eth77.json", directory); /* the one thing that needs no guest to be known */
+        netns_run("rm %s/neighbours/7777.json", directory); /* the one thing that needs no guest to be known */
         littered = dump();
         libvirt_result = -ETIMEDOUT;
         findings = look();
