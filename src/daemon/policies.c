@@ -860,6 +860,10 @@ void policies_release(struct manager_nic *nic)
         struct vswitch_error error = { 0 };
         int r;
 
+        /* The bridge may have begun or ceased to filter VLANs when nobody saw it; what is filed as it did before that is
+         * not seen as a pin. */
+        if (softswitch && nic->recorded)
+                remove_old_entries(nic);
         /* With the guest its tap goes, too. */
         if (!state || !state->guarded || !softswitch || nic->domain->presence.state == FAILOVER_GUEST_ABSENT)
                 return;
@@ -873,7 +877,3 @@ void policies_free(struct manager_nic *nic)
         free(nic->policy_state);
         nic->policy_state = NULL;
 }
-        /* The bridge may have begun or ceased to filter VLANs when nobody saw it; what is filed as it did before that is
-         * not seen as a pin. */
-        if (softswitch && nic->recorded)
-                remove_old_entries(nic);
