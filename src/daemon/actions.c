@@ -132,7 +132,7 @@ int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error 
         struct manager *manager = nic->manager;
         struct pf_vf_attributes before;
         enum failover_reason reason;
-        struct claim *claim;
+        struct claim claim = { 0 };
         struct pf_vf vf;
         int r;
 
@@ -140,34 +140,27 @@ int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error 
         if (reason != FAILOVER_REASON_NONE)
                 return vswitch_error_set(error, -ENODEV, "%s; %s", failover_reason_sentence(reason),
                                          failover_reason_remedy(reason));
-        claim = calloc(1, sizeof(*claim));
-        if (!claim)
-                return -ENOMEM;
-        snprintf(claim->uuid, sizeof(claim->uuid), "%s", nic->domain->uuid);
-        snprintf(claim->alias, sizeof(claim->alias), "%s", nic->alias);
-        snprintf(claim->domain, sizeof(claim->domain), "%s", nic->domain->name);
-        snprintf(claim->pf, sizeof(claim->pf), "%s", nic->nic_switch->pf->name);
-        snprintf(claim->vf_address, sizeof(claim->vf_address), "%s", vf.address);
-        snprintf(claim->driver_before, sizeof(claim->driver_before), "%s", vf.driver);
-        claim->mac = nic->mac;
-        claim->vf_index = vf.index;
-        claim->leased = leased;
-        claim->lease_until = leased ? manager_now(manager) + manager->options.config->lease_timeout_usec : 0;
-        claim->before = before;
+        snprintf(claim.uuid, sizeof(claim.uuid), "%s", nic->domain->uuid);
+        snprintf(claim.alias, sizeof(claim.alias), "%s", nic->alias);
+        snprintf(claim.domain, sizeof(claim.domain), "%s", nic->domain->name);
+        snprintf(claim.pf, sizeof(claim.pf), "%s", nic->nic_switch->pf->name);
+        snprintf(claim.vf_address, sizeof(claim.vf_address), "%s", vf.address);
+        snprintf(claim.driver_before, sizeof(claim.driver_before), "%s", vf.driver);
+        claim.mac = nic->mac;
+        claim.vf_index = vf.index;
+        claim.leased = leased;
+        claim.lease_until = leased ? manager_now(manager) + manager->options.config->lease_timeout_usec : 0;
+        claim.before = before;
         /* Both files, or there is no move: from here on there are entries to be found again. */
         r = nic->recorded ? 0 : nics_record(nic, error);
         if (r == 0)
-                r = claim_store_write(manager->claims, claim, error);
-        if (r < 0) {
-                free(claim);
+                r = records_change_claim(nic, &claim, error);
+        if (r < 0)
                 return r;
-        }
-        nic->claim = claim;
-        nic->claim_unwritten = false;
         nic->facts.attached = FAILOVER_NO;
         nic->tables_stale = true;
-        log_info(nic->label, "%s VF %s (%s vf %u)", leased ? "leased" : "claimed", claim->vf_address, claim->pf,
-                 claim->vf_index);
+        log_info(nic->label, "%s VF %s (%s vf %u)", leased ? "leased" : "claimed", claim.vf_address, claim.pf,
+                 claim.vf_index);
         return 0;
 }
 
@@ -240,14 +233,14 @@ static int prepare(struct manager_nic *nic, struct vswitch_error *error)
         if (!pf)
                 return -ENODEV;
         if (!nic->claim->touched) {
-                nic->claim->touched = true;
-                r = claim_store_write(nic->manager->claims, nic->claim, error);
+                struct claim touched = *nic->claim;
+
+                touched.touched = true;
+                r = records_change_claim(nic, &touched, error);
                 if (r < 0) {
-                        nic->claim->touched = false;
                         claim_failed(nic, error, r);
                         return r;
                 }
-                nic->claim_unwritten = false;
         }
         if (nic->facts.attached == FAILOVER_YES)
                 return program(nic, error);

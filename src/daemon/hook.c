@@ -12,6 +12,8 @@
  * A guest that was saved with a VF is the same case but for the refusal: libvirt accepts another address there, and not a
  * device less, and a start is never made to fail. Without a VF for it, libvirt tries the address that was saved.
  *
+ * A lease is on disk before it is told of: what cannot be written is refused, and an earlier claim stays as it was.
+ *
  * A lease ends by itself when the guest does not come (lease_until), and at once when libvirt says that the start
  * failed.
  */
@@ -160,7 +162,7 @@ static void answer(struct manager *manager, struct hook_wait *wait, const struct
         wait_free(manager, wait);
 }
 
-/* Is every VF of this wait leased, bound and left alone by worker threads? *ret_failed: why one never will be. */
+/* Is every VF of this wait leased, on disk, bound and left alone by worker threads? *ret_failed: why one never will be. */
 static bool all_prepared(struct manager *manager, const struct hook_wait *wait, const struct guest *guest,
                          const char **ret_failed)
 {
@@ -176,10 +178,30 @@ static bool all_prepared(struct manager *manager, const struct hook_wait *wait, 
                 }
                 if (nic->facts.failure != FAILOVER_REASON_NONE)
                         *ret_failed = failover_reason_sentence(nic->facts.failure);
-                if (nic->facts.prepared != FAILOVER_YES || nic->facts.call != FAILOVER_CALL_NONE || nic->tables_stale)
+                if (nic->facts.prepared != FAILOVER_YES || nic->facts.call != FAILOVER_CALL_NONE || nic->tables_stale ||
+                    nic->claim_unwritten)
                         return false;
         }
         return true;
+}
+
+/* What it has from an earlier stay here is kept for it. */
+static int lease_again(struct manager_nic *nic, struct vswitch_error *error)
+{
+        const struct manager *manager = nic->manager;
+        struct claim leased = *nic->claim;
+
+        leased.leased = true;
+        leased.lease_until = manager_now(manager) + manager->options.config->lease_timeout_usec;
+        return records_change_claim(nic, &leased, error);
+}
+
+static int cannot_write(struct vswitch_error *error, int result)
+{
+        const struct vswitch_error cause = *error;
+
+        return vswitch_error_set(error, result, "%s; %s", vswitch_error_text(&cause, result),
+                                 failover_reason_remedy(FAILOVER_REASON_CLAIM_FAILED));
 }
 
 /* Leases a VF for each VF that the guest brings. */
@@ -200,15 +222,9 @@ static int lease_all(struct manager *manager, const struct hook_wait *wait, cons
                 nic->facts.failure = FAILOVER_REASON_NONE;
                 nic->facts.back_off_until = 0;
                 nic->tables_stale = true;
-                if (nic->claim) {
-                        nic->claim->leased = true;
-                        nic->claim->lease_until = manager_now(manager) + manager->options.config->lease_timeout_usec;
-                        r = claim_store_write(manager->claims, nic->claim, error);
-                } else {
-                        r = actions_claim_vf(nic, true, error);
-                }
+                r = nic->claim ? lease_again(nic, error) : actions_claim_vf(nic, true, error);
                 if (r < 0)
-                        return r;
+                        return r == -ENODEV ? r : cannot_write(error, r);
                 manager_nic_dirty(nic);
         }
         return 0;

@@ -4,7 +4,7 @@
  * What of a NIC is on disk, kept as it should be.
  *
  * Theory of operation: a claim and a record are written before what they announce, and a move does not begin without
- * both. Two things happen all the same when there is no room for a file: a guest that runs here is given its tap (and
+ * both: records_change_claim(). Two things happen all the same when there is no room for a file: a guest that runs here is given its tap (and
  * the card its MAC), and what was true of a claim changes. What could not be written then is only in memory, so it is
  * tried again until there is room, whatever else goes on. A daemon that dies before that finds the entries of a guest
  * that still runs in the tables, and writes the record for them.
@@ -12,6 +12,9 @@
 
 #include "src/daemon/log.h"
 #include "src/daemon/manager.h"
+
+#include <errno.h>
+#include <stdlib.h>
 
 #define RETRY_INTERVAL (2 * USEC_PER_SEC)
 
@@ -21,6 +24,22 @@ int records_write_claim(struct manager_nic *nic, struct vswitch_error *error)
 
         nic->claim_unwritten = r < 0;
         return r;
+}
+
+int records_change_claim(struct manager_nic *nic, const struct claim *wanted, struct vswitch_error *error)
+{
+        struct claim *claim = nic->claim ? nic->claim : malloc(sizeof(*claim));
+        int r = claim ? claim_store_write(nic->manager->claims, wanted, error) : -ENOMEM;
+
+        if (r < 0) {
+                if (!nic->claim)
+                        free(claim);
+                return r;
+        }
+        *claim = *wanted;
+        nic->claim = claim;
+        nic->claim_unwritten = false;
+        return 0;
 }
 
 /* Something of it is, or may be, in shared tables; or it has to be remembered. */

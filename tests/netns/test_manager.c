@@ -10,6 +10,7 @@
 #include "tests/netns/manager_stage.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,6 +420,66 @@ START_TEST(a_host_without_a_free_vf_refuses_with_the_way_out)
 }
 END_TEST
 
+/* A file where the directory was: no claim can be written or removed. */
+static void take_claims_away(void)
+{
+        netns_run("mv %s/claims %s/away && touch %s/claims", directory, directory, directory);
+}
+
+static void give_claims_back(void)
+{
+        netns_run("rm %s/claims && mv %s/away %s/claims", directory, directory, directory);
+}
+
+START_TEST(a_lease_that_cannot_be_written_is_refused_with_the_way_out)
+{
+        struct hook_answer answer;
+
+        stage_begin();
+        take_claims_away();
+        announce_guest(&answer);
+        ck_assert_str_eq(answer.xml, "");
+        ck_assert_ptr_nonnull(strstr(answer.refused, "cannot write"));
+        ck_assert_ptr_nonnull(strstr(answer.refused, "check free space"));
+        ck_assert_ptr_nonnull(strstr(answer.refused, "vswitch migrate g1"));
+        give_claims_back();
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        announce_guest(&answer);
+        ck_assert_str_eq(answer.refused, "");
+        stage_end();
+}
+END_TEST
+
+START_TEST(a_lease_that_cannot_be_written_leaves_the_claim_of_before)
+{
+        struct hook_answer answer;
+        struct claim before;
+
+        stage_begin();
+        start_guest_on_vf();
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "setup");
+        fake_guests_emit(UUID, GUEST_EVENT_UNPLUG_ASKED, "ua-vf-net0", NULL);
+        settle();
+        drive_guest(false);
+        RUN_UNTIL(is_withdrawn);
+        fake_guests_emit(UUID, GUEST_EVENT_MIGRATION, NULL, "device");
+        fake_guests_emit(UUID, GUEST_EVENT_STOPPED, NULL, NULL);
+        settle();
+        ck_assert_int_eq(situation(), FAILOVER_SITUATION_HANDED_OVER);
+        before = *nic()->claim;
+        take_claims_away();
+        announce_guest(&answer);
+        ck_assert_ptr_nonnull(strstr(answer.refused, "cannot write"));
+        ck_assert_mem_eq(nic()->claim, &before, offsetof(struct claim, touched));
+        give_claims_back();
+        fake_guests_end(UUID, "stopped/migrated");
+        RUN_UNTIL(is_gone);
+        expect_nothing_left();
+        stage_end();
+}
+END_TEST
+
 START_TEST(a_lease_ends_when_the_guest_does_not_come)
 {
         struct hook_answer answer;
@@ -768,6 +829,8 @@ int main(void)
         ADD(a_guest_that_arrives_without_a_vf_is_announced_too);
         ADD(a_guest_that_comes_back_at_once_is_not_taken_for_one_that_left);
         ADD(a_host_without_a_free_vf_refuses_with_the_way_out);
+        ADD(a_lease_that_cannot_be_written_is_refused_with_the_way_out);
+        ADD(a_lease_that_cannot_be_written_leaves_the_claim_of_before);
         ADD(a_lease_ends_when_the_guest_does_not_come);
         ADD(a_lease_ends_when_the_incoming_guest_dies);
         ADD(a_guest_that_is_migrated_to_its_own_host_stays_as_it_is);
