@@ -99,6 +99,7 @@ struct failover_facts {
         bool pf_dead;                 /* the claimed VF's card is gone, set down or without carrier */
         uint64_t lease_until;         /* LEASED: when it ends if the guest does not come */
         bool touched;                 /* something of the VF was changed since it was claimed */
+        bool programmed_by_owner;     /* its MAC is set and given back by who put it into the guest: libvirt */
         enum failover_known prepared; /* the VF is bound to vfio-pci and has every attribute but the MAC */
         bool settable_in_use;         /* what it lacks of them can be set while the guest drives it */
         enum failover_known attached; /* the guest's QEMU has it as a device */

@@ -741,11 +741,12 @@ static void remove_if(struct failover_decision *decision, bool wanted, enum fail
 }
 
 /* Never touch a VF's MAC while its vectors exist, whatever a rule says: some drivers reset the VF on it. Nor while it is
- * being restored or when nothing says that it has to be: the MAC would stay on it when the claim is gone. */
+ * being restored or when nothing says that it has to be: the MAC would stay on it when the claim is gone. Nor when
+ * somebody else gives it back, who may do so at any moment once the guest has let go. */
 static bool may_change_vf_filter(const struct failover_facts *facts)
 {
-        return facts->claim != FAILOVER_CLAIM_NONE && facts->touched && facts->call != FAILOVER_CALL_RESTORE &&
-               facts->vectors != FAILOVER_YES && !facts->probed &&
+        return facts->claim != FAILOVER_CLAIM_NONE && facts->touched && !facts->programmed_by_owner &&
+               facts->call != FAILOVER_CALL_RESTORE && facts->vectors != FAILOVER_YES && !facts->probed &&
                !(facts->attached == FAILOVER_YES && facts->vectors == FAILOVER_UNKNOWN);
 }
 

@@ -22,8 +22,9 @@
 /* The pause after a failed move is doubled so often at most. */
 #define BACK_OFF_DOUBLINGS 4
 
-/* How long libvirt may take to give back a VF that it has programmed. */
-#define LIBVIRT_BOUND (2 * USEC_PER_SEC)
+/* How long libvirt may take to give back a VF that it has programmed, and how long of that from one driver to the next. */
+#define LIBVIRT_BOUND        (10 * USEC_PER_SEC)
+#define LIBVIRT_REBIND_BOUND USEC_PER_SEC
 
 /* ---- calls on worker threads ---- */
 
@@ -268,27 +269,40 @@ static void restored(struct manager_nic *nic, const struct call *call, int resul
                 log_warning(nic->label, "%s", vswitch_error_text(&error, result));
 }
 
-/* Runs on a worker: sysfs and /proc only. Waits until libvirt has done with the VF: it is closed and, where libvirt
- * rebinds it, not on vfio-pci any more. libvirt does so before it tells of the end, so this is rarely more than a look; a
- * libvirt that never does it is not waited for longer than the bound. */
+/* Is libvirt still at work on the VF? It is open, or on vfio-pci, or on no driver although `since_unbound` says that it
+ * was just taken off vfio-pci: then libvirt is about to look for the host's driver, which may not have one for it. */
+static bool libvirt_is_at_work(const struct call *call, uint64_t now, uint64_t *since_unbound, bool *ret_is_open)
+{
+        struct pf_vf vf = { 0 };
+
+        if (pf_vf_is_open(call->vf_address, ret_is_open, NULL) < 0)
+                *ret_is_open = false;
+        if (*ret_is_open)
+                return true;
+        if (call->driver[0] != '\0' || call->pf->driver->read_vf(call->pf, call->vf_index, &vf, NULL) < 0)
+                return false;
+        if (vf.driver[0] != '\0') {
+                *since_unbound = 0;
+                return strcmp(vf.driver, "vfio-pci") == 0;
+        }
+        if (*since_unbound == 0)
+                *since_unbound = now;
+        return now < *since_unbound + LIBVIRT_REBIND_BOUND;
+}
+
+/* Runs on a worker: sysfs and /proc only. Waits until libvirt has done with the VF, which it does before or shortly after
+ * it tells of the end. One that never does it (the VF was on vfio-pci when the guest got it) is not waited for longer
+ * than the bound. */
 static int work_await_libvirt(void *userdata, struct vswitch_error *error)
 {
         const struct timespec pause = { .tv_nsec = 20L * 1000000 };
         struct call *call = userdata;
-        uint64_t deadline = manager_now(call->manager) + LIBVIRT_BOUND;
-        bool is_open, is_bound;
+        uint64_t now = manager_now(call->manager), deadline = now + LIBVIRT_BOUND, since_unbound = 0;
+        bool is_open = false;
 
-        for (;;) {
-                struct pf_vf vf = { 0 };
-
-                if (pf_vf_is_open(call->vf_address, &is_open, NULL) < 0)
-                        is_open = false;
-                is_bound = call->driver[0] == '\0' &&
-                           call->pf->driver->read_vf(call->pf, call->vf_index, &vf, NULL) == 0 &&
-                           strcmp(vf.driver, "vfio-pci") == 0;
-                if ((!is_open && !is_bound) || manager_now(call->manager) >= deadline)
-                        break;
+        while (libvirt_is_at_work(call, now, &since_unbound, &is_open) && now < deadline) {
                 nanosleep(&pause, NULL);
+                now = manager_now(call->manager);
         }
         return is_open ? vswitch_error_set(error, -EBUSY, "VF %s is still open", call->vf_address) : 0;
 }

@@ -463,6 +463,7 @@ void facts_collect(struct manager_nic *nic)
         if (facts->lease_until && !manager->libvirt_listed && facts->lease_until < manager_now(manager) + USEC_PER_SEC)
                 facts->lease_until = manager_now(manager) + USEC_PER_SEC;
         facts->touched = nic->claim && nic->claim->touched;
+        facts->programmed_by_owner = nic->claim && nic->claim->adopted;
         facts->no_vf = FAILOVER_REASON_NO_FREE_VF;
         if (facts_needs_vf(nic))
                 facts->no_vf = arbiter_reason(nic);

@@ -178,9 +178,19 @@ START_TEST(a_release_gives_the_owners_vf_back_and_an_acquire_takes_its_name)
         owners_guest_drives(false);
         RUN_UNTIL(is_withdrawn);
         expect_reachable_by(owners_vf->alias);
+        /* libvirt gives the MAC back, then the driver, and tells of it after that. The MAC is not written over. */
+        if (owners_vf->adopted) {
+                pf->vfs[0].attributes.mac = (struct vswitch_mac){ { 2 } };
+                nic()->tables_stale = true;
+                manager_nic_dirty(nic());
+                settle();
+                ck_assert(vswitch_mac_equal(&pf->vfs[0].attributes.mac, &(struct vswitch_mac){ { 2 } }));
+        }
         libvirt_restores();
         ck_assert(fake_guests_unplug(UUID, owners_vf->alias));
         RUN_UNTIL(is_synthetic);
+        if (owners_vf->adopted)
+                ck_assert(vswitch_mac_equal(&pf->vfs[0].attributes.mac, &(struct vswitch_mac){ { 2 } }));
         settle();
         expect_reachable();
         ck_assert_str_eq(netns_output("ls %s/claims | grep json || true", directory), "");

@@ -51,7 +51,7 @@ ALL = [
     Scenario("managed-save", life.managed_save),
     Scenario("save-on-vf", life.save_on_vf),
     Scenario("link-down", life.link_down, main=True),
-    Scenario("owners-vf-of-libvirt", life.owners_vf_of_libvirt),
+    Scenario("owners-vf-of-libvirt", life.owners_vf_of_libvirt, main=True),
     Scenario("owners-vf-plain", life.owners_vf_plain),
     Scenario("migrate-p2p", life.migrate_p2p),
     Scenario("migrate-post-copy", life.migrate_post_copy),
