@@ -22,7 +22,7 @@ kill $follower; rm -r $dir
 def kill9_on_vf(bench):
     """Killed while the guest is on its VF; nothing is lost, and a second restart writes nothing."""
     bench.ready()
-    with Traffic(bench) as traffic:
+    with Traffic(bench, label="kill -9 of the daemon, guest on its VF") as traffic:
         traffic.await_replies()
         bench.h1.ssh("lab-daemon kill")
         traffic.await_replies(count=20)
@@ -49,7 +49,7 @@ def kill9_in_acquire(bench):
     """Killed while a VF is being prepared, and while it is being offered to the guest."""
     for line in ("prepare VF", "attach VF"):
         bench.ready(SYNTHETIC)
-        _kill_at(bench, line, "vswitch nic acquire g1 --no-wait", VF)
+        _kill_at(bench, "acquire", line, "vswitch nic acquire g1 --no-wait", VF)
 
 
 def kill9_in_release(bench):
@@ -57,15 +57,15 @@ def kill9_in_release(bench):
     for line in ("ask guest to unplug", "restore VF"):
         bench.ready()
         # The hold was asked for, so it is kept over the crash.
-        _kill_at(bench, line, "vswitch nic release g1 --hold --no-wait", SYNTHETIC)
+        _kill_at(bench, "release", line, "vswitch nic release g1 --hold --no-wait", SYNTHETIC)
         bench.succeed(bench.h1, "vswitch nic acquire g1")
         bench.await_path(bench.h1, VF)
 
 
-def _kill_at(bench, line, command, path):
+def _kill_at(bench, move, line, command, path):
     size = bench.log_size(bench.h1)
     killer = bench.h1.background(_KILLER.format(line=line, begin=size + 1, log=LOG))
-    with Traffic(bench) as traffic:
+    with Traffic(bench, label=f"kill -9 of the daemon in {move}, at \"{line}\"") as traffic:
         traffic.await_replies()
         bench.succeed(bench.h1, command)
         said, _ = killer.communicate(timeout=90)
@@ -93,7 +93,7 @@ def _kill_in_migration(bench, victim, line):
     bench.ready()
     size = bench.log_size(victim)
     killer = victim.background(_KILLER.format(line=line, begin=size + 1, log=LOG))
-    with Traffic(bench, label=f"kill -9 of the daemon in a migration, at \"{line}\" on {victim.name}") as traffic:
+    with Traffic(bench, label=f"kill -9 of the daemon in migration, at \"{line}\" on {victim.name}") as traffic:
         traffic.await_replies()
         migration = Migration(bench.h1, bench.h2, G1)
         said, _ = killer.communicate(timeout=120)
