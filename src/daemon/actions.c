@@ -335,11 +335,29 @@ static int clear_adopted(struct manager_nic *nic, struct vswitch_error *error)
         return pf->driver->set_attributes(pf, nic->claim->vf_index, &wanted, error);
 }
 
+/* libvirt does not rebind a VF that it has once had unmanaged, and not one that was on vfio-pci before. Which of the two it
+ * is cannot be told, so nothing is done about it. */
+static void tell_of_driver(const struct manager_nic *nic, const struct call *call)
+{
+        unsigned domain, bus, slot, function;
+        struct pf_vf vf = { 0 };
+
+        if (call->driver[0] != '\0' || call->pf->driver->read_vf(call->pf, call->vf_index, &vf, NULL) < 0 ||
+            strcmp(vf.driver, "vfio-pci") != 0 ||
+            sscanf(vf.address, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+                return;
+        log_notice(nic->label,
+                   "libvirt has left VF %s on vfio-pci, ready for the next guest; to give it to the host's driver: "
+                   "virsh nodedev-reattach pci_%04x_%02x_%02x_%x",
+                   vf.address, domain, bus, slot, function);
+}
+
 static void libvirt_is_done(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
 {
         struct vswitch_error error = { 0 };
 
         if (nic->claim && strcmp(nic->claim->vf_address, call->vf_address) == 0 && result == 0) {
+                tell_of_driver(nic, call);
                 result = clear_adopted(nic, &error);
                 sentence = vswitch_error_text(&error, result);
         }

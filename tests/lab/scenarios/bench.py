@@ -124,8 +124,8 @@ class Bench:
         for name in sorted(running):
             guests.stop(guests.named(name), [n.host for n in self.nodes.values()])
 
-    def start_guest(self, guest, node, variant="teaming", nics=1, ill=None):
-        guests.start(guest, node.host, variant, [n.host for n in self.nodes.values()], nics=nics, ill=ill)
+    def start_guest(self, guest, node, variant="teaming", nics=1, ill=None, vf=0):
+        guests.start(guest, node.host, variant, [n.host for n in self.nodes.values()], vf=vf, nics=nics, ill=ill)
 
     def ready(self, path=VF):
         """g1 alone, on h1, on the path wanted; daemons with their usual settings everywhere."""

@@ -2,6 +2,8 @@
 """What else happens to a guest: saved and restored, migrated in other ways, given a VF by its owner, its link set down."""
 import re
 
+from checktool import baseline
+from checktool.collect import collect
 from labtool.base import wait_for
 
 from .bench import ABSENT, G1, G2, MIGRATION_SECONDS, MOVE_SECONDS, SYNTHETIC, VF, expect
@@ -87,7 +89,9 @@ def _owners_vf(bench, variant):
     bench.run_daemon(node)
     bench.stop_guests()
     bench.undo.callback(bench.stop_guests)
-    bench.start_guest(G1, node, variant)
+    # The last one for guests, which vswitch takes last. Once libvirt has had a VF unmanaged, which is how vswitch attaches
+    # one, it does not rebind it any more after it had it managed.
+    bench.start_guest(G1, node, variant, vf=node.vfs - 2)
     bench.await_path(node, VF)
     with Traffic(bench) as traffic:
         traffic.await_replies()
@@ -110,6 +114,8 @@ def owners_vf_of_libvirt(bench):
 
 def owners_vf_plain(bench):
     """The same with a VF that the owner has prepared and libvirt leaves alone."""
+    # The owner gave it to the guest without a MAC of its own to go back to: the host's driver makes a new one up.
+    bench.undo.callback(lambda: baseline.save(collect([bench.h1.name])))
     _owners_vf(bench, "hostdev")
 
 
