@@ -26,6 +26,9 @@
 #define LIBVIRT_BOUND        (10 * USEC_PER_SEC)
 #define LIBVIRT_REBIND_BOUND USEC_PER_SEC
 
+/* How long a QEMU may take to close the group of a VF whose device it has closed. */
+#define CLOSE_BOUND (5 * USEC_PER_SEC)
+
 /* ---- calls on worker threads ---- */
 
 struct call {
@@ -101,12 +104,29 @@ static struct call *call_new_with_pf(struct manager_nic *nic, struct pf *pf,
         return call;
 }
 
-/* Runs on a worker: sysfs only. */
+/* A QEMU that has closed the device keeps the group open for as long as it takes to unpin the guest's memory. */
+static bool is_closed_in_time(const struct call *call)
+{
+        const struct timespec pause = { .tv_nsec = 20L * 1000000 };
+        uint64_t deadline = manager_now(call->manager) + CLOSE_BOUND;
+        bool is_open = false;
+
+        while (pf_vf_is_open(call->vf_address, &is_open, NULL) == 0 && is_open) {
+                if (manager_now(call->manager) >= deadline)
+                        return false;
+                nanosleep(&pause, NULL);
+        }
+        return true;
+}
+
+/* Runs on a worker: sysfs and /proc only. */
 static int work_bind(void *userdata, struct vswitch_error *error)
 {
         struct call *call = userdata;
         int r = 0;
 
+        if (call->reset && !is_closed_in_time(call))
+                return vswitch_error_set(error, -EBUSY, "VF %s is still open", call->vf_address);
         /* A function without a reset of its own is left with what the settings say. */
         if (call->reset)
                 r = call->pf->driver->reset(call->pf, call->vf_address, error);
@@ -380,7 +400,7 @@ static int give_back_adopted(struct manager_nic *nic, struct pf *pf)
 static int restore(struct manager_nic *nic, struct vswitch_error *error)
 {
         struct pf *pf = pf_of_claim(nic, error);
-        bool is_open = false;
+        enum pf_vf_use use;
         struct call *call;
         int r;
 
@@ -389,8 +409,9 @@ static int restore(struct manager_nic *nic, struct vswitch_error *error)
         if (nic->claim->adopted)
                 return give_back_adopted(nic, pf);
         /* Whatever the facts say: a VF that somebody drives is not reset under him. QEMU closes it a moment after it
-         * has told of the removal, so this may well be gone at the next try. */
-        if (pf_vf_is_open(nic->claim->vf_address, &is_open, NULL) == 0 && is_open) {
+         * has told of the removal, so this may well be gone at the next try. (Who has no more than its group open is
+         * looked for by the worker.) */
+        if (pf_vf_use(nic->claim->vf_address, NULL, &use, NULL) == 0 && use == PF_VF_OPEN) {
                 guests_refresh(nic->manager->guests, nic->domain->uuid);
                 return vswitch_error_set(error, -EBUSY, "VF %s is still open", nic->claim->vf_address);
         }

@@ -267,6 +267,11 @@ void opened_pfs_left(struct manager *manager, const struct pf *pf); /* it is not
 void opened_pfs_close_unneeded(struct manager *manager);
 /* Those that are held stay open: a worker that was left behind uses them. */
 void opened_pfs_free(struct manager *manager);
+/* Remembers what the PF's VFs are set to (takes it over) and returns what was remembered before, the caller's now; NULL:
+ * nothing. */
+struct pf_vf_attributes *opened_pfs_exchange_settings(struct manager *manager, const struct pf *pf,
+                                                      struct pf_vf_attributes *settings, size_t count,
+                                                      size_t *ret_count);
 /* The PF of the NIC's VF, also when it has left the switch or is gone; NULL when it was never seen. */
 struct pf *opened_pfs_of_claim(const struct manager_nic *nic);
 /* While a worker thread uses a PF it is not closed, even when it vanishes. Each hold needs its release, on the event

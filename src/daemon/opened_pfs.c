@@ -22,7 +22,9 @@ struct opened_pf {
         struct manager_switch *nic_switch;
         struct pf *pf;
         unsigned holds;
-        bool beneath; /* it is among nic_switch->pfs */
+        bool beneath;                      /* it is among nic_switch->pfs */
+        struct pf_vf_attributes *settings; /* of its VFs, as uplinks.c has last seen them */
+        size_t settings_count;
 };
 
 static struct opened_pf *find(struct manager *manager, const struct pf *pf)
@@ -39,6 +41,7 @@ static void forget(struct manager *manager, struct opened_pf *opened)
 {
         SLIST_REMOVE(&manager->opened_pfs, opened, opened_pf, entry);
         opened->pf->driver->close(opened->pf);
+        free(opened->settings);
         free(opened);
 }
 
@@ -112,8 +115,22 @@ void opened_pfs_free(struct manager *manager)
                 SLIST_REMOVE_HEAD(&manager->opened_pfs, entry);
                 if (opened->holds == 0)
                         opened->pf->driver->close(opened->pf);
+                free(opened->settings);
                 free(opened);
         }
+}
+
+struct pf_vf_attributes *opened_pfs_exchange_settings(struct manager *manager, const struct pf *pf,
+                                                      struct pf_vf_attributes *settings, size_t count,
+                                                      size_t *ret_count)
+{
+        struct opened_pf *opened = find(manager, pf);
+        struct pf_vf_attributes *before = opened->settings;
+
+        *ret_count = opened->settings_count;
+        opened->settings = settings;
+        opened->settings_count = count;
+        return before;
 }
 
 void opened_pfs_hold(struct manager *manager, const struct pf *pf)

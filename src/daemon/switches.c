@@ -233,22 +233,50 @@ static void take_result(struct manager_switch *nic_switch, const struct look *se
                                                     : "");
 }
 
+/* The links by what the NICs' tables depend on; counters always differ. */
+static bool same_link(const struct vswitch_link *a, const struct vswitch_link *b)
+{
+        return a->ifindex == b->ifindex && strcmp(a->name, b->name) == 0 && vswitch_mac_equal(&a->mac, &b->mac) &&
+               a->master == b->master && a->mtu == b->mtu && a->up == b->up && a->carrier == b->carrier &&
+               a->lower == b->lower && a->vlan == b->vlan && a->vlan_protocol == b->vlan_protocol &&
+               a->bond_mode == b->bond_mode && a->bond_active == b->bond_active && a->port_state == b->port_state;
+}
+
+static bool same_bridge(const struct manager_switch *a, const struct manager_switch *b)
+{
+        return a->bridge_generation == b->bridge_generation && !a->softswitch == !b->softswitch;
+}
+
+/* Has all that a look sees of the switch stayed the same? */
+static bool same_picture(const struct manager_switch *a, const struct manager_switch *b)
+{
+        if (!same_bridge(a, b) || !same_pfs(b, a->pfs, a->pfs_count) || !same_link(&a->uplink, &b->uplink) ||
+            !a->pf != !b->pf || a->entered_by != b->entered_by || a->obstacle != b->obstacle ||
+            a->filters_vlans != b->filters_vlans || a->incomplete != b->incomplete || a->unread != b->unread ||
+            strcmp(a->sentence, b->sentence) != 0)
+                return false;
+        for (size_t i = 0; i < a->pfs_count; i++)
+                if (!same_link(&a->pfs[i].link, &b->pfs[i].link) || a->pfs[i].wire_vlan != b->pfs[i].wire_vlan)
+                        return false;
+        return true;
+}
+
 static void refresh(struct manager_switch *nic_switch, bool all)
 {
-        unsigned generation_before = nic_switch->bridge_generation;
-        bool had_bridge = nic_switch->softswitch != NULL;
-        struct manager_pf pfs_before[MANAGER_PFS_MAX];
-        size_t pfs_before_count = nic_switch->pfs_count;
+        const struct manager_switch before = *nic_switch;
         struct manager_nic *nic;
         struct look seen;
 
-        memcpy(pfs_before, nic_switch->pfs, sizeof(pfs_before));
         nic_switch->stale = false;
         look(nic_switch, &seen);
         take_result(nic_switch, &seen);
-        if (all || generation_before != nic_switch->bridge_generation ||
-            had_bridge != (nic_switch->softswitch != NULL) || !same_pfs(nic_switch, pfs_before, pfs_before_count))
+        if (all || !same_bridge(&before, nic_switch) || !same_pfs(nic_switch, before.pfs, before.pfs_count))
                 neighbours_refresh(nic_switch);
+        /* Hundreds of NICs are not looked at for a message that says nothing new. What it may hide is of VFs. */
+        if (!all && same_picture(&before, nic_switch)) {
+                uplinks_look_at_vfs(nic_switch);
+                return;
+        }
         TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
                 if (nic->nic_switch == nic_switch) {
                         nic->tables_stale = true;

@@ -8,6 +8,10 @@
  * the same as long as its ifindex and its name are; one that was renamed is opened again under its new name, and one
  * whose driver was unbound and bound again is a new one.
  *
+ * That somebody has set something of a VF (ip link set PF vf N ...) the kernel tells by a message about the PF that has
+ * nothing of the VF in it. So after one that shows no change all VFs of the PF are read, with one question, and the NICs
+ * of those that are not as they were look at their tables again.
+ *
  * Claims name their PF as people do, so a renamed PF means renamed claims; the VF's PCI address tells whose they are.
  */
 
@@ -117,8 +121,10 @@ static void nics_dirty(const struct manager_switch *nic_switch)
         struct manager_nic *nic;
 
         TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
-                if (nic->nic_switch == nic_switch)
+                if (nic->nic_switch == nic_switch) {
+                        nic->tables_stale = true; /* some drivers begin anew with the link, and tell nobody */
                         manager_nic_dirty(nic);
+                }
 }
 
 void uplinks_seen(struct manager_switch *nic_switch, struct manager_pf *uplink, const struct vswitch_link *link)
@@ -143,6 +149,79 @@ void uplinks_seen(struct manager_switch *nic_switch, struct manager_pf *uplink, 
         }
         carrier_on_change(nic_switch->manager);
         nics_dirty(nic_switch);
+}
+
+/* ---- what is set behind our back ---- */
+
+static bool is_set_alike(const struct pf_vf_attributes *a, const struct pf_vf_attributes *b)
+{
+        return a->valid == b->valid && vswitch_mac_equal(&a->mac, &b->mac) && a->vlan == b->vlan && a->qos == b->qos &&
+               a->vlan_protocol == b->vlan_protocol && a->spoof_check == b->spoof_check && a->trust == b->trust &&
+               a->link_state == b->link_state && a->min_rate == b->min_rate && a->max_rate == b->max_rate &&
+               a->query_rss == b->query_rss;
+}
+
+/* What a PF's VFs are set to; NULL and 0: not known. */
+struct vf_settings {
+        struct pf_vf_attributes *attributes; /* by the VF's index */
+        size_t count;
+};
+
+static bool is_changed(const struct vf_settings *before, const struct vf_settings *now, unsigned index)
+{
+        return index >= before->count || index >= now->count ||
+               !is_set_alike(&before->attributes[index], &now->attributes[index]);
+}
+
+static bool any_changed(const struct vf_settings *before, const struct vf_settings *now)
+{
+        for (unsigned i = 0; i < before->count || i < now->count; i++)
+                if (is_changed(before, now, i))
+                        return true;
+        return false;
+}
+
+/* Has its NIC a VF of this PF, or may it be waiting for one? */
+static bool is_concerned(const struct manager_switch *nic_switch, const struct manager_nic *nic, const struct pf *pf)
+{
+        if (nic->nic_switch != nic_switch)
+                return false;
+        return nic->claim ? opened_pfs_of_claim(nic) == pf : pf == nic_switch->pf && facts_needs_vf(nic);
+}
+
+static void look_at_vfs(struct manager_switch *nic_switch, struct pf *pf)
+{
+        struct manager *manager = nic_switch->manager;
+        struct vf_settings before = { 0 }, now = { 0 };
+        struct manager_nic *nic;
+        bool any = false;
+
+        TAILQ_FOREACH (nic, &manager->nics, entry)
+                any |= is_concerned(nic_switch, nic, pf);
+        if (!any)
+                return;
+        if (pf->driver->list_attributes(pf, &now.attributes, &now.count, NULL) < 0)
+                now = (struct vf_settings){ 0 };
+        before.attributes = opened_pfs_exchange_settings(manager, pf, now.attributes, now.count, &before.count);
+        any = any_changed(&before, &now);
+        TAILQ_FOREACH (nic, &manager->nics, entry) {
+                if (!is_concerned(nic_switch, nic, pf))
+                        continue;
+                if (nic->claim && is_changed(&before, &now, nic->claim->vf_index)) {
+                        nic->tables_stale = true;
+                        manager_nic_dirty(nic);
+                } else if (!nic->claim && any) {
+                        manager_nic_dirty(nic); /* a VF may be free now */
+                }
+        }
+        free(before.attributes);
+}
+
+void uplinks_look_at_vfs(struct manager_switch *nic_switch)
+{
+        for (size_t i = 0; i < nic_switch->pfs_count; i++)
+                if (nic_switch->pfs[i].pf->total_vfs > 0)
+                        look_at_vfs(nic_switch, nic_switch->pfs[i].pf);
 }
 
 /* ---- taking over what was found ---- */

@@ -337,6 +337,75 @@ START_TEST(test_all_vfs_are_looked_at_with_one_question)
 }
 END_TEST
 
+/* A message about the PF in which nothing has changed, as the kernel sends it for each setting of a VF. */
+static void say_nothing_new(void)
+{
+        static unsigned number;
+
+        netns_run("ip link set up0 alias number-%u", ++number);
+        settle();
+}
+
+/* Hundreds of guests on one PF: its messages are many, and mean something to few. */
+START_TEST(test_message_that_says_nothing_new)
+{
+        unsigned reads, looks;
+
+        stage_begin();
+        start_guest_on_vf();
+        say_nothing_new(); /* the first look has nothing to compare with */
+        reads = software_switch->pin_reads;
+        looks = pf->looks;
+        say_nothing_new();
+        ck_assert_uint_eq(software_switch->pin_reads, reads);
+        ck_assert_uint_eq(pf->looks, looks + 1);
+
+        /* A VF that is none of its NIC's business. */
+        pf->vfs[1].attributes.mac = netns_mac("52:54:00:00:00:77");
+        say_nothing_new();
+        ck_assert_uint_eq(software_switch->pin_reads, reads);
+
+        ck_assert(is_on_vf());
+
+        /* What changes is looked at. */
+        netns_run("ip link set up0 mtu 1400");
+        settle();
+        ck_assert_uint_gt(software_switch->pin_reads, reads);
+        stage_end();
+}
+END_TEST
+
+/* What somebody does to its own VF is seen, though the message does not tell of it: the guest gets it anew. */
+START_TEST(test_vf_is_set_behind_our_back)
+{
+        stage_begin();
+        start_guest_on_vf();
+        say_nothing_new();
+        pf->vfs[0].attributes.mac = netns_mac("52:54:00:00:00:66");
+        say_nothing_new();
+        RUN_UNTIL(is_withdrawing);
+        ck_assert_str_eq(nic()->decision.rule, "vf-without-mac");
+        stage_end();
+}
+END_TEST
+
+/* Somebody gives a VF back (ip link set PF vf N mac 0): who waits for it hears of it. */
+START_TEST(test_vf_becomes_free_behind_our_back)
+{
+        stage_begin();
+        for (int i = 0; i < 2; i++)
+                pf->vfs[i].attributes.mac = netns_mac("52:54:00:00:00:77");
+        start_guest();
+        RUN_UNTIL(has_no_free_vf);
+        say_nothing_new();
+        pf->vfs[1].attributes.mac = (struct vswitch_mac){ { 0 } };
+        say_nothing_new();
+        RUN_UNTIL(is_offering);
+        ck_assert_str_eq(nic()->claim->vf_address, VF_1);
+        stage_end();
+}
+END_TEST
+
 /* ---- VFs that are not there yet, and not any more ---- */
 
 static bool has_no_vfs(void)
@@ -924,6 +993,9 @@ int main(void)
         netns_test_add(suite, "left behind", test_worker_is_left_behind);
         netns_test_add(suite, "autoprobe", test_autoprobe_is_given_back);
         netns_test_add(suite, "one question", test_all_vfs_are_looked_at_with_one_question);
+        netns_test_add(suite, "nothing new", test_message_that_says_nothing_new);
+        netns_test_add(suite, "set", test_vf_is_set_behind_our_back);
+        netns_test_add(suite, "given back", test_vf_becomes_free_behind_our_back);
         netns_test_add(suite, "absent at first", test_vfs_absent_at_first);
         netns_test_add(suite, "vanish", test_vfs_vanish_under_a_guest);
         netns_test_add(suite, "reservation", test_reservation);

@@ -59,8 +59,11 @@ static void play(const char *uuid, const struct manager_nic *of)
 
         if (!of || !modelled)
                 return;
-        if (of->decision.situation == FAILOVER_SITUATION_OFFERING)
+        /* One that was asked, and has closed it, is about to let go of it, whatever is wanted now. */
+        if (of->decision.situation == FAILOVER_SITUATION_OFFERING && of->facts.unplug_asked == 0)
                 modelled->vectors = 3;
+        else if (of->decision.situation == FAILOVER_SITUATION_OFFERING)
+                fake_guests_unplug(uuid, "ua-vf-net0");
         if (of->decision.situation == FAILOVER_SITUATION_WITHDRAWING)
                 modelled->vectors = 0;
         if (of->decision.situation == FAILOVER_SITUATION_WITHDRAWN)
