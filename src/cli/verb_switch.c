@@ -62,7 +62,7 @@ static void vlans_text(const json_t *view, char *buffer, size_t size)
 /* "4 (3 listed, 1 left-out)" */
 static void neighbours_text(const json_t *view, char *buffer, size_t size)
 {
-        static const char *const states[] = { "left-out", "listed", "foreign" };
+        static const char *const states[] = { "left-out", "crowded", "listed", "foreign" };
         size_t count = json_array_size(json_object_get(view, "neighbours"));
         size_t used = (size_t) snprintf(buffer, size, "%zu", count);
         const char *separator = " (";
@@ -87,6 +87,7 @@ static void reached_text(const json_t *neighbour, char *buffer, size_t size)
                 { "listed", "yes" },
                 { "foreign", "yes, somebody else has listed it" },
                 { "left-out", "no, there is no room in the uplink filters" },
+                { "crowded", "no, too many are behind its port" },
                 { "none", "not by an uplink filter" },
         };
 

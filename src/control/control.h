@@ -50,8 +50,9 @@ struct control_neighbour {
         const char *port;
         unsigned vlan;
         const char *kind; /* "guest", "local" (the bridge or the host), "static", "learned", "quiet" (aged out) */
-        const char *
-                state; /* "listed" (in the uplink filters), "left-out" (no room), "foreign" (listed by others), "none" */
+        /* "listed" (in the uplink filters), "left-out" (no room), "crowded" (too many are behind its port), "foreign"
+         * (listed by others), "none" */
+        const char *state;
 };
 
 struct control_vf {

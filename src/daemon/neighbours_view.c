@@ -8,7 +8,7 @@
 struct view {
         const struct manager_switch *nic_switch;
         const struct neighbour_pf *pf;
-        struct mac_list listed, left_out;
+        struct mac_list listed, left_out, crowd;
         neighbours_each each;
         void *userdata;
 };
@@ -19,7 +19,9 @@ static const char *state_of(const struct view *view, const struct vswitch_mac *m
 
         if (list && mac_list_has(&view->listed, mac))
                 return nic || mac_list_has(&list->ours, mac) ? "listed" : "foreign";
-        return mac_list_has(&view->left_out, mac) ? "left-out" : "none";
+        if (mac_list_has(&view->left_out, mac))
+                return "left-out";
+        return mac_list_has(&view->crowd, mac) ? "crowded" : "none";
 }
 
 /* Without memory the view lacks some. */
@@ -36,7 +38,7 @@ static void read_lists(struct view *view, struct pf *device)
         for (size_t i = 0; view->pf && i < view->pf->list->left_out_count; i++)
                 (void) mac_list_add(&view->left_out, &view->pf->list->left_out[i].mac);
         for (size_t i = 0; view->pf && i < view->pf->list->crowd_count; i++)
-                (void) mac_list_add(&view->left_out, &view->pf->list->crowd[i].mac);
+                (void) mac_list_add(&view->crowd, &view->pf->list->crowd[i].mac);
 }
 
 static int show(const struct view *view, const struct vswitch_mac *mac, const char *port, unsigned vlan,
@@ -91,5 +93,6 @@ int neighbours_for_each(const struct manager_switch *nic_switch, neighbours_each
                 r = show(&view, &host[i], nic_switch->config->bridge, 0, "local");
         mac_list_freep(&view.listed);
         mac_list_freep(&view.left_out);
+        mac_list_freep(&view.crowd);
         return r;
 }

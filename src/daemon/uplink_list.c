@@ -9,7 +9,8 @@
  * A write can take a driver milliseconds and keeps the event loop for that long, so one application makes WRITES_MAX at
  * most, and says that it is unfinished; the next one plans again, with what has changed meanwhile. Writes that are
  * refused do not use up the bound, since those behind them would never have their turn; but after REFUSALS_MAX the
- * driver is taken at its word.
+ * driver is taken at its word. The note names no more than what can be written, so that it is right afterwards and need
+ * not be written twice; room for those behind refused ones is in it only when some were refused the last time.
  */
 
 #include "src/daemon/uplink_list.h"
@@ -337,16 +338,18 @@ static int add_some(struct uplink_list *list, struct pf *pf, const struct vswitc
 }
 
 /* What is added takes the places of what was removed: only when all of that can be. */
-static size_t count_adds(const struct uplink_plan *plan)
+static size_t count_adds(const struct uplink_list *list, const struct uplink_plan *plan)
 {
-        size_t most = plan->removes_count < WRITES_MAX ? WRITES_MAX + REFUSALS_MAX : 0;
+        size_t most = plan->removes_count < WRITES_MAX ? WRITES_MAX - plan->removes_count : 0;
 
+        if (most > 0 && list->refused_some)
+                most += REFUSALS_MAX;
         return plan->adds_count < most ? plan->adds_count : most;
 }
 
 static int plan_note(const struct uplink_list *list, const struct uplink_plan *plan, struct mac_list *ret)
 {
-        size_t adds = count_adds(plan);
+        size_t adds = count_adds(list, plan);
         int r = mac_list_copy(ret, &list->ours);
 
         for (size_t i = 0; r == 0 && i < adds; i++)
@@ -360,7 +363,7 @@ static int carry_out(struct uplink_list *list, struct pf *pf, const struct uplin
 {
         struct mac_list planned __attribute__((cleanup(mac_list_freep))) = { 0 };
         struct allowance allowance = { WRITES_MAX, REFUSALS_MAX };
-        size_t adds = count_adds(plan);
+        size_t adds = count_adds(list, plan);
         struct vswitch_error second = { 0 };
         int result, r;
 
@@ -373,6 +376,7 @@ static int carry_out(struct uplink_list *list, struct pf *pf, const struct uplin
         allowance.refusals = REFUSALS_MAX;
         r = add_some(list, pf, plan->adds, adds, &allowance, result < 0 ? NULL : error);
         list->unfinished |= adds < plan->adds_count && allowance.writes == 0;
+        list->refused_some = allowance.refusals < REFUSALS_MAX;
         if (r == -ENOSPC || result == 0)
                 result = r;
         r = write_note(list, &list->ours, wanted, &second);

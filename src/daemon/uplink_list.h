@@ -40,7 +40,8 @@ struct uplink_list {
         size_t left_out_count;
         struct uplink_plan_candidate *crowd; /* of ports that have too many */
         size_t crowd_count;
-        bool unfinished; /* there is more to write */
+        bool unfinished;   /* there is more to write */
+        bool refused_some; /* the driver did not add some, for another reason than lack of room */
         size_t wanted;
         size_t foreign;
         unsigned capacity; /* UPLINK_PLAN_NO_LIMIT: not known */

@@ -195,6 +195,32 @@ START_TEST(test_monitor_holds_a_burst)
 }
 END_TEST
 
+/* Whoever makes notifications does not get all of the caller's time. */
+START_TEST(test_monitor_reads_in_parts)
+{
+        struct vswitch_netlink_monitor *monitor = NULL;
+        struct pollfd poll_fd = { .events = POLLIN };
+        unsigned reads = 0, last = 0;
+        struct events events = { 0 };
+
+        netns_run("ip link add br0 type bridge; ip link set br0 up");
+        netns_add_veth("v0", "v1", "br0");
+        ck_assert_int_eq(vswitch_netlink_monitor_open(&monitor, NULL), 0);
+        poll_fd.fd = vswitch_netlink_monitor_fd(monitor);
+        netns_run("for i in $(seq 0 3999); do printf 'fdb add 02:00:00:02:%%02x:%%02x dev v0 master static\\n' "
+                  "$((i / 256)) $((i %% 256)); done | bridge -batch -");
+        while (poll(&poll_fd, 1, 0) == 1) {
+                ck_assert_int_eq(vswitch_netlink_monitor_read(monitor, count_event, &events), 0);
+                ck_assert_uint_le(events.neighbours - last, 2000);
+                last = events.neighbours;
+                reads++;
+        }
+        ck_assert_uint_ge(events.neighbours, 4000);
+        ck_assert_uint_gt(reads, 1);
+        vswitch_netlink_monitor_close(monitor);
+}
+END_TEST
+
 /* Needs the larger buffer that only root in the first user namespace gets. */
 static bool can_force_buffers(void)
 {
@@ -217,7 +243,9 @@ int main(void)
         netns_test_add(suite, "interrupted dump", test_interrupted_dump_starts_over);
         netns_test_add(suite, "monitor", test_monitor_sees_links_neighbours_and_tc);
         netns_test_add(suite, "overrun", test_monitor_reports_overrun_and_recovers);
-        if (can_force_buffers())
+        if (can_force_buffers()) {
                 netns_test_add(suite, "burst", test_monitor_holds_a_burst);
+                netns_test_add(suite, "parts", test_monitor_reads_in_parts);
+        }
         return netns_test_run(suite);
 }
