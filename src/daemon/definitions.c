@@ -142,8 +142,9 @@ void definitions_apply(struct manager *manager, struct guest *const *definitions
         struct definition *definition, *next;
         bool changed = false;
 
-        TAILQ_FOREACH (definition, manager->definitions, entry)
+        TAILQ_FOREACH (definition, manager->definitions, entry) {
                 definition->listed = !all;
+        }
         for (size_t i = 0; i < count; i++)
                 changed |= apply(manager, definitions[i]);
         for (definition = TAILQ_FIRST(manager->definitions); definition; definition = next) {

@@ -5,7 +5,7 @@
  *
  * That somebody has a VF's device open, two small reads of sysfs tell at once. That somebody has only its group open (a
  * QEMU that pins its guest's memory and will open the device next) nothing tells but the open files of all processes; to
- * walk over them takes up to a second on a big host. So a worker thread does it, for all VFs at once, and only when
+ * walk over them can take more than a second on a big host. So a worker thread does it, for all VFs at once, and only when
  * somebody asks: VFs that wait on vfio-pci for a guest are rare where vswitch binds them itself.
  *
  * What the last walk found is good for a second where a VF is to be given away; who asks later is told "unknown", and
