@@ -101,6 +101,7 @@ void failover_settle(struct failover_facts *facts, const struct failover_decisio
         else if (facts->on_vf_since == 0)
                 facts->on_vf_since = now;
         switch (decision->situation) {
+        case FAILOVER_SITUATION_UNKNOWN:
         case FAILOVER_SITUATION_WITHDRAWING:
         case FAILOVER_SITUATION_WITHDRAWN:
         case FAILOVER_SITUATION_ISOLATED:

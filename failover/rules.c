@@ -420,11 +420,19 @@ static uint64_t latest(uint64_t a, uint64_t b)
         return a > b ? a : b;
 }
 
-/* It was asked to let go, and now may keep the VF: but it may obey at any moment, and cannot be told. */
+/* Time in which a guest stood still does not count. */
+static uint64_t obeys_until(const struct view *view)
+{
+        return latest(view->facts->unplug_asked, view->facts->guest_since) + view->policy->unplug_timeout;
+}
+
+/* It was asked to let go, and now may keep the VF, or stands still: but it may obey at any moment that it runs, and
+ * cannot be told. */
 static bool may_yet_let_go(const struct view *view)
 {
-        return view->wants_vf && view->facts->unplug_asked != 0 &&
-               view->now < view->facts->unplug_asked + view->policy->unplug_timeout;
+        bool stands_still = view->facts->guest == FAILOVER_GUEST_PAUSED;
+
+        return view->facts->unplug_asked != 0 && (stands_still || (view->wants_vf && view->now < obeys_until(view)));
 }
 
 static bool when_on_vf(const struct view *view)
@@ -469,15 +477,17 @@ static bool when_withdrawing(const struct view *view)
 static void then_withdrawing(const struct view *view, struct failover_decision *decision)
 {
         decision->tables = tables_withdrawing(view);
-        decision->watch_vectors = true;
         if (view->wants_vf)
                 decision->reason = FAILOVER_REASON_MOVING;
+        if (view->facts->guest == FAILOVER_GUEST_PAUSED)
+                return;
+        decision->watch_vectors = true;
         if (view->facts->sends_on_tap && view->now >= view->facts->back_off_until)
                 decision->give_up = FAILOVER_REASON_GUEST_DOES_NOT_USE_VF;
         else if (view->now < view->facts->unplug_refused_until)
                 decision_wait_until(decision, view->facts->unplug_refused_until);
         else if (may_yet_let_go(view))
-                decision_wait_until(decision, view->facts->unplug_asked + view->policy->unplug_timeout);
+                decision_wait_until(decision, obeys_until(view));
         else
                 step_ask_to_unplug(view, decision);
 }

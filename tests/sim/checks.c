@@ -186,9 +186,19 @@ static void check_alarm(struct world *world, unsigned host_number, unsigned nic)
         else if (world->nics[nic].devices[host_number].asked < sim_policy.unplug_attempts &&
                  world->now > host->troubled_until + ALARM_MAX)
                 world_violation(world, "false-alarm",
-                                "host %u: NIC %u is called isolated, and its guest was asked %u "
-                                "times",
-                                host_number, nic, world->nics[nic].devices[host_number].asked);
+                                "host %u: NIC %u is called isolated, and its guest was asked %u times", host_number,
+                                nic, world->nics[nic].devices[host_number].asked);
+}
+
+/* The guest's driver has looked at its VF, and cannot use it. */
+static bool found_no_mac(const struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct device *device = &world->nics[nic].devices[host_number];
+
+        return device->stage == DEVICE_PROBED && device->mac != world->nics[nic].mac &&
+               cards_vf_of(host, device)->mac != world->nics[nic].mac &&
+               host->agents[nic].facts.vf_filter != FAILOVER_UNKNOWN;
 }
 
 /* Outside a move a MAC is in one place and the pin agrees, as soon as there is nothing to do. */
@@ -215,6 +225,11 @@ void checks_after_decision(struct world *world, unsigned host_number, unsigned n
             agent->facts.unplug_attempts < sim_policy.unplug_attempts)
                 world_violation(world, "given-up-too-early", "host %u: NIC %u: the guest was asked only %u times",
                                 host_number, nic, agent->facts.unplug_attempts);
+        if (decision->give_up == FAILOVER_REASON_GUEST_DRIVER_MISSING && found_no_mac(world, host_number, nic))
+                world_violation(world, "blames-the-guest",
+                                "host %u: NIC %u: the guest's driver is there, and the MAC is "
+                                "missing",
+                                host_number, nic);
         if (at_rest && decision->tables.vf_filter && decision->tables.uplink_filter)
                 world_violation(world, "two-places", "host %u: NIC %u: %s wants the MAC in two places", host_number,
                                 nic, failover_situation_to_string(decision->situation));

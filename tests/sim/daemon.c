@@ -104,6 +104,8 @@ static void agent_settle(struct world *world, unsigned host_number, unsigned nic
         failover_settle(&agent->facts, &agent->decision, world->now);
         if (agent->facts.on_vf_since != on_vf_since)
                 agent->tap_baseline = false;
+        if (agent->decision.situation == FAILOVER_SITUATION_ON_VF && agent->decision.wants_vf)
+                world->nics[nic].devices[host_number].asked = 0;
         /* A record that could not be written when it should have been. */
         if (agent->claimed &&
             !world->hosts[host_number].disk_claims[agent->claim.card * VFS_MAX + agent->claim.vf].present)

@@ -362,8 +362,10 @@ static int detach(struct world *world, unsigned host_number, unsigned nic)
                 return -ENOTCONN;
         if (instance->state == INSTANCE_OFF || world->nics[nic].devices[host_number].stage == DEVICE_NONE)
                 return -ENOENT;
-        if (instance->outgoing || world->now < host->refuses_until)
+        if (instance->outgoing || world->now < host->refuses_until) {
+                world->nics[nic].devices[host_number].asked++; /* QEMU asks, or nobody can */
                 return -EIO;
+        }
         world->nics[nic].devices[host_number].asked_at = world->now;
         world->nics[nic].devices[host_number].asked_life = host->life;
         guests_ask_to_unplug(world, host_number, nic, false);

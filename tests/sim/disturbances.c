@@ -6,6 +6,8 @@
 
 /* The kernel waits for guests that hold a VF; whoever wants new ones loses patience. */
 #define VFS_TRIES 60
+/* Instead of a guest: not the end of it, but its return. */
+#define LOST_AGAIN 255
 
 static uint64_t longest(uint64_t a, uint64_t b)
 {
@@ -104,6 +106,19 @@ static void restart_libvirt(struct world *world, unsigned host, uint64_t down_fo
         libvirt_restart(world, host, down_for);
 }
 
+/* Somebody releases a guest's NICs and takes that back while libvirt is away. */
+static void restart_amid_a_change_of_mind(struct world *world, unsigned guest, uint32_t amount)
+{
+        unsigned host = (unsigned) world->guests[guest].host;
+
+        for (unsigned nic = 0; nic < world->nics_count; nic++)
+                if (world->nics[nic].guest == guest)
+                        daemon_hold(world, host, nic, true, false);
+        over_at(world, world->now + (500 + amount % 4000) * MILLISECOND, DISTURB_LIBVIRT_RESTART, host, guest,
+                amount % 16);
+        over_at(world, world->now + 5 * SECOND, DISTURB_HOLD, host, guest, 0);
+}
+
 void disturbances_begin(struct world *world, const struct disturbance *disturbance)
 {
         unsigned host_number = disturbance->host % world->hosts_count;
@@ -151,8 +166,8 @@ void disturbances_begin(struct world *world, const struct disturbance *disturban
                         if (world->nics[nic].guest == guest)
                                 daemon_hold(world, host_number, nic, true, false);
                 if (amount % 4 > 0)
-                        over_at(world, now + (amount >> 8) % 100000 * MILLISECOND, disturbance->kind, host_number,
-                                guest, 0);
+                        over_at(world, now + (amount >> 8) % (amount % 2 ? 100000 : 5000) * MILLISECOND,
+                                disturbance->kind, host_number, guest, 0);
                 break;
         case DISTURB_MIGRATE:
         case DISTURB_MIGRATE_HELD:
@@ -169,7 +184,10 @@ void disturbances_begin(struct world *world, const struct disturbance *disturban
                 daemon_crash(world, host_number);
                 break;
         case DISTURB_LIBVIRT_RESTART:
-                restart_libvirt(world, host_number, over - now);
+                if (amount >> 24 < 64 && world->guests[guest].host != NOBODY)
+                        restart_amid_a_change_of_mind(world, guest, amount);
+                else
+                        restart_libvirt(world, host_number, over - now);
                 break;
         case DISTURB_LIBVIRT_REFUSES:
                 host->refuses_until = over;
@@ -207,6 +225,11 @@ void disturbances_begin(struct world *world, const struct disturbance *disturban
         case DISTURB_CARRIER_LOST:
                 card->carrier = false;
                 over_at(world, repaired, disturbance->kind, host_number, guest, host->active);
+                if (repaired != over && amount % 2) {
+                        over_at(world, repaired + 100 * SECOND, disturbance->kind, host_number, LOST_AGAIN,
+                                host->active);
+                        over_at(world, repaired + 200 * SECOND, disturbance->kind, host_number, guest, host->active);
+                }
                 cards_notify(world, host_number);
                 break;
         case DISTURB_PF_UNBOUND:
@@ -300,6 +323,9 @@ void disturbances_end(struct world *world, const struct event *event)
         case DISTURB_GUEST_PAUSE:
                 guests_pause(world, event->guest, false);
                 break;
+        case DISTURB_LIBVIRT_RESTART:
+                restart_libvirt(world, event->host, (1 + event->nic) * SECOND);
+                break;
         case DISTURB_HOLD:
                 for (unsigned nic = 0; nic < world->nics_count; nic++)
                         if (world->nics[nic].guest == event->guest)
@@ -312,7 +338,7 @@ void disturbances_end(struct world *world, const struct event *event)
                 make_vfs_again(world, event->host, event->nic, event->guest, event->generation);
                 break;
         case DISTURB_CARRIER_LOST:
-                host->cards[event->nic].carrier = true;
+                host->cards[event->nic].carrier = event->guest != LOST_AGAIN;
                 cards_notify(world, event->host);
                 break;
         case DISTURB_PF_UNBOUND:

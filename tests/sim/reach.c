@@ -146,7 +146,7 @@ static bool is_permitted(const struct world *world, unsigned host_number, unsign
         /* It opened a VF that net_failover did not take; what it sends will tell. */
         if (device->stage == DEVICE_OPEN && !device->paired &&
             (situation == FAILOVER_SITUATION_ON_VF || situation == FAILOVER_SITUATION_WITHDRAWING ||
-             situation == FAILOVER_SITUATION_ISOLATED))
+             (situation == FAILOVER_SITUATION_ISOLATED && sender != SENDER_BRIDGE)))
                 return true;
         /* It took the VF after all, long after it was seen to send by its standby (a pause does that). */
         if (takes_vf(device) && host->agents[nic].facts.sends_on_tap && situation == FAILOVER_SITUATION_WITHDRAWING &&

@@ -126,8 +126,9 @@ static void make_guest(struct world *world, unsigned number)
         guest->probe_time = random_between(random, 20, 3000) * MILLISECOND;
         guest->open_time = random_between(random, 5, 500) * MILLISECOND;
         guest->pair_time = random_between(random, 1, 1500) * MILLISECOND;
-        guest->unplug_time = random_between(random, 100, 6000) * MILLISECOND;
-        guest->close_time = random_between(random, 1, 500) * MILLISECOND;
+        guest->unplug_time = random_between(random, 100, random_chance(random, 80) ? 6000 : 25000) * MILLISECOND;
+        /* Some between two looks of the daemon. */
+        guest->close_time = random_between(random, 1, random_chance(random, 80) ? 500 : 10) * MILLISECOND;
 }
 
 void schedule_make_world(struct world *world)

@@ -231,7 +231,7 @@ struct device {
         unsigned generation;       /* of its next step */
         unsigned unplug_generation;
         unsigned refused;    /* how often since it was plugged */
-        unsigned asked;      /* ... by whomever */
+        unsigned asked;      /* ... in this release, by whomever, heard or not */
         uint64_t asked_at;   /* by the daemon, the last time */
         unsigned asked_life; /* ... by which */
 };

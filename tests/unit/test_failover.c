@@ -871,6 +871,35 @@ START_TEST(who_was_asked_to_let_go_may_do_it_although_minds_have_changed)
 }
 END_TEST
 
+START_TEST(neither_a_pause_nor_a_libvirt_that_goes_away_makes_a_request_forgotten)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.held = true;
+        settle(&facts);
+        facts.unplug_asked = now - 2 * policy.unplug_timeout;
+        facts.guest = _i ? FAILOVER_GUEST_PAUSED : FAILOVER_GUEST_UNKNOWN;
+        facts.guest_since = now - policy.unplug_timeout;
+        decision = settle(&facts);
+        ck_assert_uint_ne(facts.unplug_asked, 0);
+        ck_assert(facts.copy_rule == FAILOVER_YES && facts.uplink_filter == FAILOVER_YES);
+        ck_assert_int_eq(decision.give_up, FAILOVER_REASON_NONE);
+        ck_assert(!decision.watch_vectors);
+        ck_assert_uint_eq(facts.unplug_attempts, 1);
+        /* Minds have changed meanwhile, and it has just come back. */
+        facts.held = false;
+        facts.guest = FAILOVER_GUEST_RUNNING;
+        facts.guest_since = now;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_WITHDRAWING);
+        ck_assert_uint_eq(decision.deadline, now + policy.unplug_timeout);
+        facts.guest_since = now - policy.unplug_timeout;
+        decision = settle(&facts);
+        ck_assert_int_eq(decision.situation, FAILOVER_SITUATION_ON_VF);
+}
+END_TEST
+
 START_TEST(a_rate_is_changed_in_use)
 {
         struct failover_facts facts = facts_on_vf();
@@ -1140,6 +1169,7 @@ int main(void)
                             FAILOVER_REASON_NO_SRIOV + 1);
         tcase_add_test(walks, a_changed_policy_is_programmed_after_the_guest_has_let_go);
         tcase_add_test(walks, who_was_asked_to_let_go_may_do_it_although_minds_have_changed);
+        tcase_add_loop_test(walks, neither_a_pause_nor_a_libvirt_that_goes_away_makes_a_request_forgotten, 0, 2);
         tcase_add_test(walks, a_rate_is_changed_in_use);
         tcase_add_test(walks, a_guest_that_keeps_its_vf_is_held_to_the_policy_all_the_same);
         tcase_add_loop_test(walks, a_vf_in_use_is_not_reprogrammed_while_the_guest_cannot_answer, 0, 2);

@@ -10,6 +10,11 @@ class Bug(NamedTuple):
     right: str
     wrong: str
 
+    @property
+    def is_simulated(self):
+        """The simulation gives every NIC the same weight: who gets a VF is played in tests/unit/test_scarcity.c."""
+        return self.file != 'scarcity.c'
+
 
 BUGS = [
     Bug('offer-without-uplink-filter', 'the uplink filter is removed when the VF is offered, not when it is driven',
@@ -126,4 +131,54 @@ BUGS = [
         '        case FAILOVER_SHOWN_HANDED_OVER:\n                return FAILOVER_GUEST_RUNNING;'),
     Bug('announce-missing', 'the wire is not told where the guest is now', 'rules.c',
         'if (facts->announce_wanted &&', 'if (false &&'),
+    Bug('isolation-untold', 'a guest that nothing reaches is not told of', 'rules.c',
+        '               facts->pf_dead;', '               false;'),
+    Bug('isolation-too-early', 'a guest counts as isolated before it was asked to let go', 'rules.c',
+        'may_drive && misses_frames && facts->unplug_refused &&', 'may_drive && misses_frames &&'),
+    Bug('isolation-outlives-the-loss', 'a guest still counts as isolated when the link is back', 'rules.c',
+        'facts->unplug_refused &&\n               facts->pf_dead;', 'facts->unplug_refused;'),
+    Bug('isolated-not-asked-again', 'an isolated guest is not asked again', 'rules.c',
+        '                decision_wait_until(decision, view->facts->unplug_refused_until);\n'
+        '        else\n                step_ask_to_unplug(view, decision);\n}\n\n/* Its name goes first;',
+        '                decision_wait_until(decision, view->facts->unplug_refused_until);\n'
+        '}\n\n/* Its name goes first;'),
+    Bug('isolated-off-its-tap', 'an isolated guest that listens to its standby is not served there', 'rules.c',
+        '        tables.pin = tables_synthetic(view).pin;', '        tables.pin = FAILOVER_PIN_UPLINK;'),
+    Bug('refusal-forgotten', 'that a guest has refused is forgotten', 'progress.c',
+        '                facts->unplug_refused = true;\n', ''),
+    Bug('refusal-never-forgotten', 'that a guest has refused is remembered for its next VF', 'progress.c',
+        '                facts->unplug_refused = false;', '                ;'),
+    Bug('request-taken-back', 'a guest that was asked to let go is taken for one that was not', 'rules.c',
+        'return view->facts->unplug_asked != 0 && (stands_still ||', 'return false && (stands_still ||'),
+    Bug('request-forgotten-in-a-pause', 'a guest that was paused is taken for one that was not asked', 'rules.c',
+        'return view->facts->unplug_asked != 0 && (stands_still ||', 'return view->facts->unplug_asked != 0 && ((false && stands_still) ||'),
+    Bug('request-forgotten-unheard', 'what a guest was asked is forgotten when libvirt goes away', 'progress.c',
+        '        case FAILOVER_SITUATION_UNKNOWN:\n        case FAILOVER_SITUATION_WITHDRAWING:', '        case FAILOVER_SITUATION_WITHDRAWING:'),
+    Bug('request-forgotten-in-an-offer', 'what a guest was asked is forgotten when it is offered its VF again', 'progress.c',
+        '                facts->unplug_attempts = 0;\n                break;\n        default:',
+        '                facts->unplug_asked = 0;\n                facts->unplug_attempts = 0;\n                break;\n        default:'),
+    Bug('mac-missed-at-probe', 'a VF that was found without its MAC is waited for', 'rules.c',
+        'return has_vf(view) && (view_vectors_seen(view) || found_none) && view->facts->vf_filter == FAILOVER_NO;',
+        'return has_vf(view) && (view_vectors_seen(view) || (found_none && false)) && view->facts->vf_filter == FAILOVER_NO;'),
+    Bug('removed-vf-dropped', 'a guest loses its path when its VF is being removed, not when it has let go', 'rules.c',
+        'return view->facts->vf_gone && view_has_claim(view) && !in_use;',
+        'return view->facts->vf_gone && view_has_claim(view) && (!in_use || true);'),
+    Bug('lighter-first', 'the lighter NIC gets the VF', 'scarcity.c',
+        'return left->weight > right->weight ? -1 : 1;', 'return left->weight < right->weight ? -1 : 1;'),
+    Bug('newcomer-first', 'who came last is served first', 'scarcity.c',
+        'return left->since < right->since ? -1 : 1;', 'return left->since > right->since ? -1 : 1;'),
+    Bug('equals-push-one-another', 'a NIC of the same weight loses its VF', 'scarcity.c',
+        'nic->weight < other->weight + margin)', 'nic->weight < other->weight)'),
+    Bug('refuser-asked-for-another', 'a guest that does not let go is asked for somebody else all the same', 'scarcity.c',
+        'other->leaving || other->keeps ||', 'other->leaving ||'),
+    Bug('two-yield-for-one', 'a second VF is taken although one is being given back', 'scarcity.c',
+        'if (ahead < available + count_leaving(nics, count, nic->pool))', 'if (ahead < available)'),
+    Bug('stay-ignored', 'a VF is taken from who has only just got it', 'scarcity.c',
+        'if (now >= other->since + policy->stay)', 'if (true)'),
+    Bug('moves-unbounded', 'more moves at once than allowed', 'scarcity.c',
+        'budget.left = moving < policy->at_once ? policy->at_once - moving : 0;', 'budget.left = UINT32_MAX;'),
+    Bug('freeze-ignored', 'moves are begun while the host is frozen', 'scarcity.c',
+        'if (frozen && !nic->asked) {', 'if (false) {'),
+    Bug('other-cards-vf', 'a NIC is granted the free VF of another card', 'scarcity.c',
+        'available = nic->pool < pools_count ? free_vfs[nic->pool] : 0;', 'available = pools_count ? free_vfs[0] : 0;'),
 ]
