@@ -242,7 +242,8 @@ static int bridge_pin(struct softswitch *software_switch, const struct vswitch_m
         char text[VSWITCH_MAC_TEXT_SIZE];
         char port[VSWITCH_LINK_TEXT_SIZE];
         struct vswitch_error left_error = { 0 };
-        struct fdb_entry before, entry = {
+        struct fdb_entry before = { 0 };
+        struct fdb_entry entry = {
                 .mac = *mac,
                 .ifindex = port_ifindex,
                 .state = NUD_NOARP,
