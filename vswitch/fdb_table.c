@@ -554,8 +554,9 @@ int fdb_table_resync(struct fdb_table *table, struct vswitch_netlink *netlink, u
 
         table->resync++;
         for (size_t i = 0; i < PORT_BUCKETS; i++)
-                LIST_FOREACH (port, &table->ports[i], in_bucket)
+                LIST_FOREACH (port, &table->ports[i], in_bucket) {
                         port->cut = false;
+                }
         r = read_ports(table, netlink, error);
         if (r == 0)
                 r = read_entries(table, netlink, now, error);

@@ -125,11 +125,10 @@ static void collect_nics(struct collection *collection)
                 collection->result = -ENOMEM;
                 return;
         }
-        TAILQ_FOREACH (nic, &collection->manager->nics, entry)
-                collection->nics[count++] = (struct uplink_plan_nic){
-                        nic->mac,
-                        neighbours_needs_filter(nic, collection->pf->ifindex),
-                };
+        TAILQ_FOREACH (nic, &collection->manager->nics, entry) {
+                collection->nics[count].mac = nic->mac;
+                collection->nics[count++].needs_filter = neighbours_needs_filter(nic, collection->pf->ifindex);
+        }
         qsort(collection->nics, count, sizeof(*collection->nics), compare_nics);
         for (size_t i = 0; i < count; i++) {
                 struct uplink_plan_nic *last =
