@@ -369,8 +369,8 @@ static enum failover_guest collect_guest(const struct manager_nic *nic)
                 return domain->presence.state;
         if (!domain->guest)
                 return FAILOVER_GUEST_UNKNOWN; /* what NICs it has nobody has said yet */
-        /* The guest is here, this NIC is not; its VF may be. */
-        return nic->facts.attached == FAILOVER_YES ? domain->presence.state : FAILOVER_GUEST_ABSENT;
+        /* The guest is here, this NIC is not; its VF may be, as long as nobody says that it is not. */
+        return nic->claim && nic->facts.attached != FAILOVER_NO ? domain->presence.state : FAILOVER_GUEST_ABSENT;
 }
 
 static void collect_domain(struct manager_nic *nic)

@@ -157,7 +157,7 @@ static enum failover_guest collect_guest(const struct host *host, const struct a
                 return state;
         if (!domain->devices_known)
                 return FAILOVER_GUEST_UNKNOWN;
-        return agent->facts.attached == FAILOVER_YES ? state : FAILOVER_GUEST_ABSENT;
+        return agent->claimed && agent->facts.attached != FAILOVER_NO ? state : FAILOVER_GUEST_ABSENT;
 }
 
 static bool lives_here(const struct host *host, const struct agent *agent, unsigned guest)
