@@ -144,8 +144,9 @@ def migrate_post_copy(bench):
         traffic.await_replies()
         for source, target in ((bench.h1, bench.h2), (bench.h2, bench.h1)):
             _release(bench, source)
-            # Slow, so that post-copy has something to do.
-            migration = Migration(source, target, G1, options="--postcopy --postcopy-after-precopy --bandwidth 8")
+            # So slow that most is still to be fetched when post-copy begins.
+            migration = Migration(source, target, G1, options="--postcopy --bandwidth 1 --timeout 5 --timeout-postcopy "
+                                                              "--postcopy-bandwidth 8")
             answer = migration.end()
             bench.note(f"QEMU went through {', '.join(migration.phases())}: {answer.text}")
             expect(answer.code == 0, f"the migration failed: {answer.text}")
