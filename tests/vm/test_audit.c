@@ -226,7 +226,9 @@ static void write_record(const char *uuid, const char *domain, const char *mac, 
 {
         struct vswitch_error error = { 0 };
         struct claim_store *store = NULL;
-        struct nic_record record = { .alias = "ua-net0", .switch_name = "br0", .mac = netns_mac(mac) };
+        struct nic_record record = {
+                .alias = "ua-net0", .switch_name = "br0", .mac = netns_mac(mac), .made_router = true
+        };
 
         snprintf(record.uuid, sizeof(record.uuid), "%s", uuid);
         snprintf(record.domain, sizeof(record.domain), "%s", domain);
