@@ -165,7 +165,10 @@ static void tear_down(void)
         if (fake_guests_find(UUID))
                 fake_guests_end(UUID, "stopped/destroyed");
         RUN_UNTIL(is_gone);
-        /* Until it is heard that the bridge has forgotten the MAC, it is one of somebody behind the bridge. */
+        /* Until it is heard that the bridge has forgotten the MAC, it is one of somebody behind the bridge. So everything
+         * that the kernel has said comes first. */
+        while (sd_event_run(loop, 0) > 0)
+                ;
         RUN_UNTIL(is_unlisted);
         manager_free(manager);
         sd_event_unref(loop);
