@@ -249,18 +249,20 @@ static bool when_isolated(const struct view *view)
                facts->pf_dead;
 }
 
-/* Asked again and again: a guest that was repaired obeys. A link that returns ends it, too. */
+/* Asked again and again: a guest that was repaired obeys. A link that returns ends it, too. It may last for hours, so its
+ * vectors are looked at often only while it has been asked. */
 static void then_isolated(const struct view *view, struct failover_decision *decision)
 {
         decision->tables = tables_isolated(view);
         decision->reason = FAILOVER_REASON_ISOLATED;
-        decision->watch_vectors = true;
         if (view->facts->outgoing || view->facts->guest != FAILOVER_GUEST_RUNNING)
                 return;
-        if (view->now < view->facts->unplug_refused_until)
+        if (view->now < view->facts->unplug_refused_until) {
                 decision_wait_until(decision, view->facts->unplug_refused_until);
-        else
-                step_ask_to_unplug(view, decision);
+                return;
+        }
+        decision->watch_vectors = true;
+        step_ask_to_unplug(view, decision);
 }
 
 /* Its name goes first; the VF itself goes when QEMU has let go of it. As long as a guest that runs here drives it, it is
