@@ -105,6 +105,8 @@ static const struct {
         [FAILOVER_REASON_NO_FREE_VF] = { "no-free-vf", "every VF of the uplink is in use",
                                          "release another NIC's VF, or make more VFs (vswitch pf set-vfs PF N)" },
 
+        [FAILOVER_REASON_VF_USERS_UNKNOWN] = { "vf-users-unknown", "it is being found out who uses the free VFs",
+                                               "wait a moment; if it lasts, see the daemon's log" },
         [FAILOVER_REASON_VF_REMOVED] = { "vf-removed",
                                          "the guest's VF is being removed from the host: somebody changed the number "
                                          "of VFs, or took the card's driver away",

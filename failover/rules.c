@@ -610,7 +610,8 @@ static void then_synthetic(const struct view *view, struct failover_decision *de
         if (view->reason == view->facts->failure && view->now < view->facts->back_off_until)
                 decision_wait_until(decision, view->facts->back_off_until);
         /* Nobody tells when somebody else gives a VF back, or makes more. */
-        if (view->reason == FAILOVER_REASON_NO_FREE_VF || view->reason == FAILOVER_REASON_NO_VFS)
+        if (view->reason == FAILOVER_REASON_NO_FREE_VF || view->reason == FAILOVER_REASON_NO_VFS ||
+            view->reason == FAILOVER_REASON_VF_USERS_UNKNOWN)
                 decision_wait_until(decision, view->now + LOOK_FOR_VF_INTERVAL);
 }
 

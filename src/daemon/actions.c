@@ -10,6 +10,7 @@
  * A call's answer finds its NIC by key, not by pointer: the NIC may be gone when it comes.
  */
 
+#include "src/daemon/definitions.h"
 #include "src/daemon/log.h"
 #include "src/daemon/manager.h"
 
@@ -157,7 +158,7 @@ int actions_claim_vf(struct manager_nic *nic, bool leased, struct vswitch_error 
         struct pf_vf vf;
         int r;
 
-        reason = vfs_find_free(nic->nic_switch, &vf, &before);
+        reason = vfs_find_free(nic->nic_switch, nic->domain->uuid, &vf, &before);
         if (reason != FAILOVER_REASON_NONE)
                 return vswitch_error_set(error, -ENODEV, "%s; %s", failover_reason_sentence(reason),
                                          failover_reason_remedy(reason));
@@ -192,6 +193,7 @@ static int drop_claim(struct manager_nic *nic, struct vswitch_error *error)
         if (r < 0)
                 return r;
         log_info(nic->label, "VF %s is free again", nic->claim->vf_address);
+        definitions_vf_freed(nic->manager, nic->claim->vf_address);
         free(nic->claim);
         nic->claim = NULL;
         nic->tables_stale = true;

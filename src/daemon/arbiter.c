@@ -192,9 +192,9 @@ enum failover_reason arbiter_reason(struct manager_nic *nic)
                         manager_nic_dirty(nic);
                         return FAILOVER_REASON_MEMORY_OVERCOMMITTED;
                 }
-                return vfs_find_free(nic->nic_switch, &vf, &before);
+                return vfs_find_free(nic->nic_switch, nic->domain->uuid, &vf, &before);
         default:
-                reason = vfs_find_free(nic->nic_switch, &vf, &before);
+                reason = vfs_why_none(nic->nic_switch, nic->domain->uuid);
                 return reason == FAILOVER_REASON_NONE ? FAILOVER_REASON_NO_FREE_VF : reason;
         }
 }

@@ -24,7 +24,7 @@
 
 struct named_vf {
         char address[PF_ADDRESS_SIZE];
-        bool warned; /* that somebody else has it */
+        bool warned; /* that somebody else has it, until that one gives it back */
 };
 
 /* Only guests that name devices of the host have one. */
@@ -56,7 +56,7 @@ static void drop(struct manager *manager, struct definition *definition)
         free(definition);
 }
 
-static const struct named_vf *find_vf(const struct definition *definition, const char *vf_address)
+static struct named_vf *find_vf(const struct definition *definition, const char *vf_address)
 {
         for (size_t i = 0; i < definition->vfs_count; i++)
                 if (strcmp(definition->vfs[i].address, vf_address) == 0)
@@ -168,14 +168,27 @@ static bool is_off(struct manager *manager, const struct definition *definition)
                domain->presence.state == FAILOVER_GUEST_ABSENT || domain->presence.state == FAILOVER_GUEST_EXPECTED;
 }
 
-const char *definitions_find_owner(struct manager *manager, const char *vf_address)
+const char *definitions_find_owner(struct manager *manager, const char *vf_address, const char *asking)
 {
         const struct definition *definition;
 
         TAILQ_FOREACH (definition, manager->definitions, entry)
-                if (find_vf(definition, vf_address) && is_off(manager, definition))
+                if (find_vf(definition, vf_address) && (!asking || strcmp(definition->uuid, asking) != 0) &&
+                    is_off(manager, definition))
                         return definition->name;
         return NULL;
+}
+
+void definitions_vf_freed(struct manager *manager, const char *vf_address)
+{
+        struct definition *definition;
+
+        TAILQ_FOREACH (definition, manager->definitions, entry) {
+                struct named_vf *vf = find_vf(definition, vf_address);
+
+                if (vf)
+                        vf->warned = false;
+        }
 }
 
 int definitions_new(struct manager *manager)

@@ -262,6 +262,7 @@ static void describe(const struct manager_nic *nic, char *buffer, size_t size)
         case FAILOVER_REASON_NO_SRIOV:
         case FAILOVER_REASON_NO_VFS:
         case FAILOVER_REASON_NO_FREE_VF:
+        case FAILOVER_REASON_VF_USERS_UNKNOWN:
                 describe_pf(nic, buffer, size);
                 break;
         case FAILOVER_REASON_GUEST_UNKNOWN:

@@ -138,6 +138,7 @@ static bool request_is_over(const struct manager_nic *nic)
 {
         if (strcmp(nic->request, "acquire") == 0)
                 return nic->decision.reason != FAILOVER_REASON_TURN && nic->decision.reason != FAILOVER_REASON_FROZEN &&
+                       nic->decision.reason != FAILOVER_REASON_VF_USERS_UNKNOWN &&
                        failover_acquire_is_over(&nic->decision);
         return failover_release_is_over(&nic->facts, &nic->decision, manager_now(nic->manager));
 }

@@ -304,12 +304,16 @@ enum vf_state {
 enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
                         const struct pf_vf_attributes *attributes, char *owner, size_t owner_size);
 const char *vfs_state_to_string(enum vf_state state);
-/* Finds a free VF for a NIC of this switch. NONE with *ret and *ret_before filled, or why there is none: TURN when it is
- * being found out, and everybody dirty then, whether one is free. */
-enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
+/* Finds a free VF for a NIC of this switch, of guest `uuid`: what that guest's own definition names is free for it. NONE
+ * with *ret and *ret_before filled, or why there is none: VF_USERS_UNKNOWN when it is being found out whether one is free,
+ * and everybody dirty then. */
+enum failover_reason vfs_find_free(struct manager_switch *nic_switch, const char *uuid, struct pf_vf *ret,
                                    struct pf_vf_attributes *ret_before);
-/* How many free VFs may be given away now, those kept in reserve left out. Those of which it is being found out count:
- * nobody's VF is taken away before it is known that there is no other. */
+/* The same for a NIC that is to get none now, to tell its operator: by what was found out last. */
+enum failover_reason vfs_why_none(struct manager_switch *nic_switch, const char *uuid);
+/* How many free VFs may be given away now, those kept in reserve left out. By what was found out last, so that the number
+ * changes only with what is true; those of which nothing is known count: nobody's VF is taken away before it is known that
+ * there is no other. */
 unsigned vfs_count_free(struct manager_switch *nic_switch);
 /* A VF as nobody has programmed it, all but the MAC; only attributes that `before` has. */
 struct pf_vf_attributes vfs_neutral_attributes(const struct pf_vf_attributes *before);

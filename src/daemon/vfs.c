@@ -94,10 +94,10 @@ static bool netdev_in_use(struct manager *manager, const struct pf_vf *vf, const
 }
 
 /* Whether a process has a VF open through VFIO that no guest of libvirt's has. */
-static enum vf_state vfio_state(struct manager *manager, const struct pf_vf *vf, bool fresh, char *owner,
-                                size_t owner_size)
+static enum vf_state vfio_state(struct manager *manager, const struct pf_vf *vf, enum vf_users_purpose purpose,
+                                char *owner, size_t owner_size)
 {
-        enum failover_known is_open = vf_users_has(manager, vf->address, fresh);
+        enum failover_known is_open = vf_users_has(manager, vf->address, purpose);
 
         if (is_open != FAILOVER_NO) {
                 snprintf(owner, owner_size, "%s",
@@ -115,8 +115,8 @@ static enum vf_state vfio_state(struct manager *manager, const struct pf_vf *vf,
 }
 
 /* Does its driver say that it is in somebody's hands? */
-static enum vf_state driver_state(struct manager *manager, const struct pf_vf *vf, bool fresh, char *owner,
-                                  size_t owner_size)
+static enum vf_state driver_state(struct manager *manager, const struct pf_vf *vf, enum vf_users_purpose purpose,
+                                  char *owner, size_t owner_size)
 {
         static const char *const programs[] = { "uio_pci_generic", "igb_uio" };
 
@@ -127,7 +127,7 @@ static enum vf_state driver_state(struct manager *manager, const struct pf_vf *v
                         return VF_FOREIGN;
                 }
         if (pf_sysfs_driver_is_vfio(vf->driver))
-                return vfio_state(manager, vf, fresh, owner, owner_size);
+                return vfio_state(manager, vf, purpose, owner, owner_size);
         if (vf->driver[0] && vf->netdev[0] == '\0') {
                 snprintf(owner, owner_size, "driver %s has it, without a netdev in this network namespace", vf->driver);
                 return VF_FOREIGN;
@@ -135,9 +135,8 @@ static enum vf_state driver_state(struct manager *manager, const struct pf_vf *v
         return VF_FREE;
 }
 
-/* What is known of a VF without asking the card. FREE: it may be. `fresh`: it is to be given away. */
-static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf, bool fresh, char *owner,
-                                 size_t owner_size)
+/* What this daemon knows of a VF itself. FREE: it may be. */
+static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf, char *owner, size_t owner_size)
 {
         const struct manager_nic *nic = vfs_claimant(manager, vf->address);
         const struct manager_domain *domain;
@@ -160,7 +159,7 @@ static enum vf_state known_state(struct manager *manager, const struct pf_vf *vf
                 snprintf(owner, owner_size, "it has a claim that this vswitchd cannot use; see its log");
                 return VF_FOREIGN;
         }
-        return driver_state(manager, vf, fresh, owner, owner_size);
+        return VF_FREE;
 }
 
 /* ... by what the card and the host's netdev say. */
@@ -183,9 +182,10 @@ static enum vf_state seen_state(struct manager_switch *nic_switch, const struct 
 }
 
 /* ... and by what its owner, who does not use it now, has said of it. */
-static enum vf_state named_state(struct manager *manager, const struct pf_vf *vf, char *owner, size_t owner_size)
+static enum vf_state named_state(struct manager *manager, const struct pf_vf *vf, const char *asking, char *owner,
+                                 size_t owner_size)
 {
-        const char *domain = definitions_find_owner(manager, vf->address);
+        const char *domain = definitions_find_owner(manager, vf->address, asking);
 
         if (!domain)
                 return VF_FREE;
@@ -196,11 +196,13 @@ static enum vf_state named_state(struct manager *manager, const struct pf_vf *vf
 enum vf_state vfs_state(struct manager_switch *nic_switch, const struct pf_vf *vf,
                         const struct pf_vf_attributes *attributes, char *owner, size_t owner_size)
 {
-        enum vf_state state = known_state(nic_switch->manager, vf, false, owner, owner_size);
+        enum vf_state state = known_state(nic_switch->manager, vf, owner, owner_size);
 
         if (state == VF_FREE)
+                state = driver_state(nic_switch->manager, vf, VF_USERS_SHOW, owner, owner_size);
+        if (state == VF_FREE)
                 state = seen_state(nic_switch, vf, attributes, owner, owner_size);
-        return state == VF_FREE ? named_state(nic_switch->manager, vf, owner, owner_size) : state;
+        return state == VF_FREE ? named_state(nic_switch->manager, vf, NULL, owner, owner_size) : state;
 }
 
 /* Once for each PF, when somebody is to get a VF of it for the first time: what can this driver set? Asking writes to
@@ -223,8 +225,10 @@ static void ask_driver(struct pf *pf, unsigned vf_index)
                          pf_attribute_names(pf->cannot_set, cannot, sizeof(cannot)));
 }
 
-/* One look at all VFs of a PF, to give them away. */
+/* One look at all VFs of a PF, to give them away or to count them. */
 struct look {
+        enum vf_users_purpose purpose;
+        const char *asking; /* the guest that one would be for; NULL for nobody in particular */
         struct pf_vf *vfs;
         size_t count;
         struct pf_vf_attributes *attributes; /* by the VF's index; read when a VF may be free */
@@ -251,15 +255,19 @@ static enum vf_state look_at(struct manager_switch *nic_switch, struct pf *pf, s
                              const struct pf_vf_attributes **ret_attributes, char *owner, size_t owner_size)
 {
         const struct pf_vf *vf = &look->vfs[place];
-        enum vf_state state = known_state(nic_switch->manager, vf, true, owner, owner_size);
+        enum vf_state state = known_state(nic_switch->manager, vf, owner, owner_size);
 
+        /* What is kept for its owner need not be looked for in the hands of others. */
+        if (state == VF_FREE)
+                state = named_state(nic_switch->manager, vf, look->asking, owner, owner_size);
+        if (state == VF_FREE)
+                state = driver_state(nic_switch->manager, vf, look->purpose, owner, owner_size);
         if (state != VF_FREE)
                 return state;
         *ret_attributes = look_up_attributes(pf, look, vf->index);
         if (!*ret_attributes)
                 return VF_FOREIGN;
-        state = seen_state(nic_switch, vf, *ret_attributes, owner, owner_size);
-        return state == VF_FREE ? named_state(nic_switch->manager, vf, owner, owner_size) : state;
+        return seen_state(nic_switch, vf, *ret_attributes, owner, owner_size);
 }
 
 /* For who waits: the first VF that is kept for a guest which is off, and how many more. */
@@ -276,10 +284,11 @@ static void tell_named(struct manager_switch *nic_switch, const struct pf_vf *fi
                  more);
 }
 
-enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_vf *ret,
-                                   struct pf_vf_attributes *ret_before)
+static enum failover_reason find_free(struct manager_switch *nic_switch, const char *uuid,
+                                      enum vf_users_purpose purpose, struct pf_vf *ret,
+                                      struct pf_vf_attributes *ret_before)
 {
-        struct look look __attribute__((cleanup(look_clear))) = { 0 };
+        struct look look __attribute__((cleanup(look_clear))) = { .purpose = purpose, .asking = uuid };
         struct pf *pf = nic_switch->pf;
         char owner[192], first_owner[192] = "";
         size_t free_count = 0, first_named = 0;
@@ -310,17 +319,33 @@ enum failover_reason vfs_find_free(struct manager_switch *nic_switch, struct pf_
                         continue;
                 *ret = look.vfs[i];
                 *ret_before = *attributes;
-                ask_driver(pf, look.vfs[i].index);
+                if (purpose == VF_USERS_GIVE)
+                        ask_driver(pf, look.vfs[i].index);
         }
         tell_named(nic_switch, &look.vfs[first_named], first_owner, named);
         if (free_count > nic_switch->config->reserve_vfs)
                 return FAILOVER_REASON_NONE;
-        return unseen > 0 ? FAILOVER_REASON_TURN : FAILOVER_REASON_NO_FREE_VF;
+        return free_count + unseen > nic_switch->config->reserve_vfs ? FAILOVER_REASON_VF_USERS_UNKNOWN
+                                                                     : FAILOVER_REASON_NO_FREE_VF;
+}
+
+enum failover_reason vfs_find_free(struct manager_switch *nic_switch, const char *uuid, struct pf_vf *ret,
+                                   struct pf_vf_attributes *ret_before)
+{
+        return find_free(nic_switch, uuid, VF_USERS_GIVE, ret, ret_before);
+}
+
+enum failover_reason vfs_why_none(struct manager_switch *nic_switch, const char *uuid)
+{
+        struct pf_vf_attributes before;
+        struct pf_vf vf;
+
+        return find_free(nic_switch, uuid, VF_USERS_COUNT, &vf, &before);
 }
 
 unsigned vfs_count_free(struct manager_switch *nic_switch)
 {
-        struct look look __attribute__((cleanup(look_clear))) = { 0 };
+        struct look look __attribute__((cleanup(look_clear))) = { .purpose = VF_USERS_COUNT };
         unsigned free_count = 0, reserve = nic_switch->config->reserve_vfs;
         struct pf *pf = nic_switch->pf;
 

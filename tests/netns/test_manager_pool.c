@@ -324,7 +324,7 @@ START_TEST(test_all_vfs_are_looked_at_with_one_question)
         ck_assert_uint_eq(pf->looks, looks + 1);
 
         config_switch.reserve_vfs = MODELLED_VFS_MAX - 1;
-        ck_assert_int_eq(vfs_find_free(&manager->switches[0], &vf, &before), FAILOVER_REASON_NONE);
+        ck_assert_int_eq(vfs_find_free(&manager->switches[0], UUID, &vf, &before), FAILOVER_REASON_NONE);
         ck_assert_uint_eq(pf->looks, looks + 2);
         config_switch.reserve_vfs = 0;
 
@@ -642,12 +642,32 @@ static void remove_sysfs(void)
 
 static bool waits_for_the_look(void)
 {
-        return nic() && nic()->decision.reason == FAILOVER_REASON_TURN && fake_guests_pending(FAKE_RUN);
+        return nic() && nic()->decision.reason == FAILOVER_REASON_VF_USERS_UNKNOWN && fake_guests_pending(FAKE_RUN);
+}
+
+/* What was found out is too old at once to give a VF away, as if a second went by between any two questions. Whoever asks
+ * for whatever reason: nothing has changed, and nobody's verdict or reason does. */
+static void expect_no_change_of_mind(unsigned looks_at_most)
+{
+        enum scarcity_verdict verdict = nic()->verdict;
+        unsigned runs = fake_guests_count(FAKE_RUN);
+
+        vf_users_fresh_usec = 0;
+        for (int i = 0; i < 8; i++) {
+                manager_all_dirty(manager, false);
+                do {
+                        ck_assert_int_eq(nic()->verdict, verdict);
+                        ck_assert_str_eq(failover_reason_code(nic()->decision.reason), "no-free-vf");
+                } while (sd_event_run(loop, 0) > 0);
+        }
+        vf_users_fresh_usec = USEC_PER_SEC;
+        ck_assert_uint_le(fake_guests_count(FAKE_RUN), runs + looks_at_most);
 }
 
 /* It is found out on a worker thread, once for all VFs, and decided when it is known. */
 START_TEST(test_users_are_looked_for_on_a_worker)
 {
+        struct explanation explanation;
         char owner[192];
         unsigned runs;
 
@@ -663,7 +683,12 @@ START_TEST(test_users_are_looked_for_on_a_worker)
         start_guest();
         RUN_UNTIL(waits_for_the_look);
         ck_assert(!nic()->claim);
+        ck_assert_str_eq(failover_reason_code(nic()->decision.reason), "vf-users-unknown");
         ck_assert_uint_eq(fake_guests_count(FAKE_RUN), runs + 1);
+        /* Should it never be answered: it is asked again. */
+        ck_assert_uint_lt(nic()->decision.deadline, FAILOVER_NEVER);
+        explain_nic(nic(), &explanation);
+        ck_assert_str_eq(explanation.then, "it is looked again for a free VF");
         fake_guests_hold(FAKE_RUN, false);
         RUN_UNTIL(is_offering);
         expect_reachable();
@@ -682,6 +707,27 @@ START_TEST(test_users_that_cannot_be_looked_for)
         RUN_UNTIL(has_no_free_vf);
         ck_assert(!nic()->claim);
         expect_foreign("a process that vswitch does not know uses it through VFIO");
+        settle();
+        expect_no_change_of_mind(0);
+        remove_sysfs();
+        stage_end();
+}
+END_TEST
+
+/* Free ones that wait on vfio-pci, and all of them are kept back. */
+START_TEST(test_vfs_in_reserve_are_not_looked_at_again_and_again)
+{
+        config_switch.reserve_vfs = 2;
+        stage_begin();
+        leave_vfs_on_vfio_pci();
+        start_guest();
+        RUN_UNTIL(has_no_free_vf);
+        settle();
+        expect_no_change_of_mind(0);
+        config_switch.reserve_vfs = 1;
+        manager_all_dirty(manager, false);
+        RUN_UNTIL(is_offering);
+        config_switch.reserve_vfs = 0;
         remove_sysfs();
         stage_end();
 }
@@ -810,6 +856,58 @@ START_TEST(test_vf_of_a_guest_that_is_off)
 }
 END_TEST
 
+/* Who has them open need not be found out: whoever it is, they are not given away. */
+START_TEST(test_named_vfs_on_a_vfio_driver)
+{
+        char owner[192];
+        unsigned runs;
+
+        stage_begin();
+        leave_vfs_on_vfio_pci();
+        fake_guests_define(GUEST_2(HOSTDEV("0x0") HOSTDEV("0x2")));
+        settle();
+        runs = fake_guests_count(FAKE_RUN);
+        start_guest();
+        RUN_UNTIL(has_no_free_vf);
+        settle();
+        expect_no_change_of_mind(0);
+        ck_assert_uint_eq(vfs_count_free(&manager->switches[0]), 0);
+        ck_assert_uint_eq(fake_guests_count(FAKE_RUN), runs);
+
+        /* As when somebody has asked to see them, and has the answer. */
+        ck_assert_int_eq(state_of(0, owner, sizeof(owner)), VF_UNSEEN);
+        settle();
+        expect_named(0);
+        ck_assert_uint_eq(fake_guests_count(FAKE_RUN), runs + 1);
+        expect_no_change_of_mind(0);
+        remove_sysfs();
+        stage_end();
+}
+END_TEST
+
+/* A guest that comes back is not kept from the VF of its own definition; that of another guest is not for it. */
+START_TEST(test_own_definition_keeps_no_vf_from_a_guest_that_comes_back)
+{
+        stage_begin();
+        fake_guests_define(DOMAIN_XML("<hostdev mode='subsystem' type='pci' managed='no'><source>"
+                                      "<address domain='0x0000' bus='0x01' slot='0x10' function='0x2'/></source>"
+                                      "<teaming type='transient' persistent='ua-net0'/></hostdev>"));
+        fake_guests_define(GUEST_2(HOSTDEV("0x0")));
+        settle();
+        ck_assert_str_eq(definitions_find_owner(manager, VF_1, NULL), "g1");
+        ck_assert_str_eq(definitions_find_owner(manager, VF_1, UUID_2), "g1");
+        ck_assert_ptr_null(definitions_find_owner(manager, VF_1, UUID));
+
+        provider_table.hook(manager, "g1", "migrate", "begin", "-", DOMAIN_XML(VF_OF_ANOTHER_HOST), on_hook_answer,
+                            NULL);
+        RUN_UNTIL(hook_is_answered);
+        ck_assert_msg(strstr(hook_xml, "slot=\"0x10\" function=\"0x2\"/>") != NULL, "%s", hook_xml);
+        ck_assert(nic() && nic()->claim && nic()->claim->leased);
+        ck_assert_str_eq(nic()->claim->vf_address, VF_1);
+        stage_end();
+}
+END_TEST
+
 START_TEST(test_who_waits_for_a_named_vf_is_told)
 {
         struct explanation explanation;
@@ -896,18 +994,33 @@ static unsigned warnings(const char *file)
                 netns_output("grep -c 'it is defined with VF " VF_0 ", which g1/ua-net0 has' %s || true", file));
 }
 
+static int stderr_before = -1;
+
+static void log_to(char *path, size_t size)
+{
+        int file;
+
+        snprintf(path, size, "%s/log", directory);
+        file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        stderr_before = dup(STDERR_FILENO);
+        ck_assert_int_ge(dup2(file, STDERR_FILENO), 0);
+        close(file);
+}
+
+static void log_as_before(void)
+{
+        ck_assert_int_ge(dup2(stderr_before, STDERR_FILENO), 0);
+        close(stderr_before);
+}
+
 /* Somebody else has it: said once, and nothing is done. */
 START_TEST(test_guest_is_defined_with_a_vf_that_is_in_use)
 {
         char log[128];
-        int file, before;
 
         stage_begin();
         start_guest_on_vf();
-        snprintf(log, sizeof(log), "%s/log", directory);
-        file = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        before = dup(STDERR_FILENO);
-        ck_assert_int_ge(dup2(file, STDERR_FILENO), 0);
+        log_to(log, sizeof(log));
 
         fake_guests_define(GUEST_2(HOSTDEV("0x0")));
         settle();
@@ -917,9 +1030,7 @@ START_TEST(test_guest_is_defined_with_a_vf_that_is_in_use)
         fake_guests_up();
         settle();
 
-        ck_assert_int_ge(dup2(before, STDERR_FILENO), 0);
-        close(before);
-        close(file);
+        log_as_before();
         ck_assert_uint_eq(warnings(log), 1);
         ck_assert(is_on_vf());
         ck_assert_str_eq(nic()->claim->vf_address, VF_0);
@@ -930,6 +1041,35 @@ START_TEST(test_guest_is_defined_with_a_vf_that_is_in_use)
         fake_guests_end(UUID, "stopped/destroyed");
         RUN_UNTIL(is_gone);
         expect_named(0);
+        stage_end();
+}
+END_TEST
+
+/* What was said of a conflict that is over is no reason to be silent of the next one. */
+START_TEST(test_next_conflict_is_told_too)
+{
+        char log[128];
+
+        stage_begin();
+        start_guest_on_vf();
+        log_to(log, sizeof(log));
+        fake_guests_define(GUEST_2(HOSTDEV("0x0")));
+        settle();
+        drive_guest(false);
+        fake_guests_end(UUID, "stopped/destroyed");
+        RUN_UNTIL(is_gone);
+
+        /* Its owner runs without it, and the same guest gets it again. */
+        fake_guests_start(GUEST_2(""), GUEST_RUNNING);
+        settle();
+        start_guest_on_vf();
+        ck_assert_str_eq(nic()->claim->vf_address, VF_0);
+        ck_assert_uint_eq(warnings(log), 1);
+        fake_guests_down("gone");
+        fake_guests_up();
+        settle();
+        log_as_before();
+        ck_assert_uint_eq(warnings(log), 2);
         stage_end();
 }
 END_TEST
@@ -1009,13 +1149,17 @@ int main(void)
         netns_test_add(suite, "other guest", test_vf_of_a_guest_that_is_not_ours);
         netns_test_add(suite, "users", test_users_are_looked_for_on_a_worker);
         netns_test_add(suite, "users unknown", test_users_that_cannot_be_looked_for);
+        netns_test_add(suite, "reserve", test_vfs_in_reserve_are_not_looked_at_again_and_again);
         netns_test_add(suite, "group", test_group_in_use);
         netns_test_add(suite, "arrival", test_arrival_waits_for_the_look);
         netns_test_add(suite, "off", test_vf_of_a_guest_that_is_off);
+        netns_test_add(suite, "off and vfio-pci", test_named_vfs_on_a_vfio_driver);
+        netns_test_add(suite, "own definition", test_own_definition_keeps_no_vf_from_a_guest_that_comes_back);
         netns_test_add(suite, "told", test_who_waits_for_a_named_vf_is_told);
         netns_test_add(suite, "defined before", test_definitions_are_known_before_guests);
         netns_test_add(suite, "defined and starts", test_named_vf_when_its_guest_starts_and_ends);
         netns_test_add(suite, "defined with another's", test_guest_is_defined_with_a_vf_that_is_in_use);
+        netns_test_add(suite, "next conflict", test_next_conflict_is_told_too);
         netns_test_add(suite, "number and definition", test_number_under_a_named_vf);
         netns_test_add(suite, "asked", test_driver_is_asked_once);
         return netns_test_run(suite);
