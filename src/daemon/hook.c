@@ -222,6 +222,12 @@ static int lease_all(struct manager *manager, const struct hook_wait *wait, cons
                 nic->facts.failure = FAILOVER_REASON_NONE;
                 nic->facts.back_off_until = 0;
                 nic->tables_stale = true;
+                /* What libvirt has programmed libvirt gives back, and nobody else programs it. */
+                if (nic->claim && nic->claim->adopted)
+                        return vswitch_error_set(error, -EBUSY,
+                                                 "libvirt is still giving back VF %s, which %s had here; try again "
+                                                 "in a few seconds",
+                                                 nic->claim->vf_address, vf->persistent);
                 r = nic->claim ? lease_again(nic, error) : actions_claim_vf(nic, true, error);
                 if (r < 0)
                         return r == -ENODEV ? r : cannot_write(error, r);

@@ -690,6 +690,29 @@ START_TEST(a_guest_that_was_saved_with_a_vf_finds_another_one)
 }
 END_TEST
 
+START_TEST(nothing_is_leased_before_libvirt_has_given_the_owners_vf_back)
+{
+        struct hook_answer answer;
+
+        start_owners_guest(0);
+        owners_guest_drives(false);
+        fake_guests_hold(FAKE_RUN, true);
+        fake_guests_end(UUID, "stopped/shutdown");
+        settle();
+        ck_assert(nic()->claim->adopted);
+        ask_hook("migrate", DOMAIN_XML(VF_OF_ANOTHER_HOST), &answer);
+        ck_assert_ptr_nonnull(strstr(answer.refused, "libvirt is still giving back"));
+        ck_assert(!nic()->claim->leased);
+        libvirt_restores();
+        fake_guests_hold(FAKE_RUN, false);
+        RUN_UNTIL(is_gone);
+        ask_hook("migrate", DOMAIN_XML(VF_OF_ANOTHER_HOST), &answer);
+        ck_assert_str_eq(answer.refused, "");
+        ck_assert(nic()->claim->leased && !nic()->claim->adopted);
+        stage_end();
+}
+END_TEST
+
 START_TEST(a_restore_is_never_refused)
 {
         struct hook_answer answer;
@@ -1000,6 +1023,7 @@ int main(void)
         ADD(a_renamed_guest_is_called_so);
         ADD(a_guest_that_was_released_is_saved_and_restored_and_gets_a_vf_again);
         ADD(a_guest_that_was_saved_with_a_vf_finds_another_one);
+        ADD(nothing_is_leased_before_libvirt_has_given_the_owners_vf_back);
         ADD(a_restore_is_never_refused);
         ADD(a_restore_that_fails_leaves_nothing);
         ADD(a_save_that_is_aborted_ends_on_the_vf);

@@ -97,6 +97,7 @@ void cards_remove_vfs(struct world *world, unsigned host, unsigned number)
                 if (!vf->exists)
                         continue;
                 if (vf->holder == NOBODY) {
+                        libvirt_vf_is_removed(world, host, number, i);
                         remove_vf(vf);
                         continue;
                 }

@@ -59,8 +59,10 @@ static void check_drop(struct world *world, unsigned host, unsigned nic)
 
         if (!vf->exists || vf->dying || vf->incarnation != claim->incarnation || vf->taken)
                 return;
-        if (vf->mac != claim->mac_before || vf->settings != claim->settings_before ||
-            vf->driver != claim->driver_before)
+        /* MAC and driver of one that libvirt has programmed are libvirt's to give back, however long it takes. */
+        if (vf->settings != claim->settings_before ||
+            (claim->adopted ? vf->mac == world->nics[nic].mac
+                            : vf->mac != claim->mac_before || vf->driver != claim->driver_before))
                 world_violation(world, "vf-not-restored",
                                 "host %u: NIC %u: gives its VF back with MAC %d, settings %u, driver %u", host, nic,
                                 vf->mac, vf->settings, vf->driver);
@@ -72,6 +74,16 @@ static bool is_attached(const struct world *world, unsigned host, unsigned nic)
         const struct disk_claim *claim = &world->hosts[host].agents[nic].claim;
 
         return device->stage != DEVICE_NONE && device->card == claim->card && device->vf == claim->vf;
+}
+
+/* libvirt gives a VF that it has programmed its MAC back, before or after it tells of the guest. */
+void checks_mac_write(struct world *world, unsigned host, unsigned nic)
+{
+        const struct vf *vf = claimed_vf(world, host, nic);
+
+        if (world->hosts[host].agents[nic].claim.adopted && vf->exists && vf->given_back)
+                world_violation(world, "owners-mac-written",
+                                "host %u: NIC %u: writes the MAC of a VF that libvirt has given back", host, nic);
 }
 
 void checks_before_write(struct world *world, unsigned host_number, unsigned nic, enum failover_action action)
@@ -89,6 +101,7 @@ void checks_before_write(struct world *world, unsigned host_number, unsigned nic
         switch (action) {
         case FAILOVER_ADD_VF_FILTER:
         case FAILOVER_REMOVE_VF_FILTER:
+                checks_mac_write(world, host_number, nic);
                 if (action == FAILOVER_ADD_VF_FILTER &&
                     (!agent->claim.touched || agent->facts.call == FAILOVER_CALL_RESTORE))
                         world_violation(world, "mac-would-stay",
@@ -136,7 +149,7 @@ void checks_probe(struct world *world, unsigned host_number, unsigned nic)
         enum failover_situation situation = host->agents[nic].decision.situation;
 
         if (world->nics[nic].unchecked || checks_troubled(world, host_number) || device->mac == world->nics[nic].mac ||
-            cards_vf_of(host, device)->dying)
+            cards_vf_of(host, device)->dying || device->owners)
                 return;
         if (situation == FAILOVER_SITUATION_OFFERING || situation == FAILOVER_SITUATION_ON_VF)
                 world_violation(world, "probed-without-mac",
@@ -154,7 +167,8 @@ static bool tables_agree(const struct world *world, unsigned host_number, unsign
 
         return (!card->bound || card->uplink_filter[mac] == tables->uplink_filter) &&
                host->copy_rule[mac] == tables->copy_rule && host->pin[mac] == tables->pin &&
-               (vf_filter == tables->vf_filter || (agent->claimed && agent->claim.card != host->active));
+               (vf_filter == tables->vf_filter ||
+                (agent->claimed && (agent->claim.card != host->active || agent->claim.adopted)));
 }
 
 /* What is not known keeps the path and starts nothing, but for a guest whose VF was seen to be let go. */
@@ -253,8 +267,9 @@ static bool has_place(const struct world *world, unsigned host_number, int8_t ma
         for (unsigned card = 0; card < host->cards_count; card++) {
                 int vf = card == host->active ? cards_find_vf_with_mac(world, host_number, card, mac) : NOBODY;
 
-                /* A VF that is being removed is not ours to change. */
-                if (host->cards[card].uplink_filter[mac] || (vf != NOBODY && !host->cards[card].vfs[vf].dying))
+                /* A VF that is being removed is not ours to change, nor one that libvirt has programmed. */
+                if (host->cards[card].uplink_filter[mac] ||
+                    (vf != NOBODY && !host->cards[card].vfs[vf].dying && !host->cards[card].vfs[vf].libvirts))
                         return true;
         }
         return false;
@@ -461,7 +476,7 @@ static void check_vfs(struct world *world, unsigned host_number)
 
                 if (slot / VFS_MAX != host->active)
                         continue; /* the daemon uses the active one only */
-                if (vf->exists && !vf->taken && !host->disk_claims[slot].present &&
+                if (vf->exists && !vf->taken && !vf->libvirts && !host->disk_claims[slot].present &&
                     (vf->mac != vf->mac_before || vf->settings != vf->settings_before ||
                      vf->driver != vf->driver_before || vf->holder != NOBODY))
                         world_violation(world, "vf-leaked",

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FACTS_COUNT 36
+#define FACTS_COUNT 37
 #define VALUES_MAX  9
 #define RULES_MAX   64
 #define SLOTS       (FACTS_COUNT * VALUES_MAX)
@@ -53,6 +53,7 @@ static const struct fact facts_table[FACTS_COUNT] = {
         { "pf-dead", YES_NO },
         { "lease", { "none", "runs", "over" } },
         { "touched", YES_NO },
+        { "programmed-by-owner", YES_NO },
         { "prepared", KNOWN },
         { "settable-in-use", YES_NO },
         { "attached", KNOWN },
@@ -99,6 +100,7 @@ static void collect(const struct failover_facts *facts, uint64_t now, const stru
                 : now < facts->lease_until            ? 1
                                                       : 2,
                 facts->touched,
+                facts->programmed_by_owner,
                 facts->prepared,
                 facts->settable_in_use,
                 facts->attached,

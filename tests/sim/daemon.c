@@ -153,17 +153,18 @@ static void trace_decision(struct world *world, unsigned host, unsigned nic, con
             agent->decision.actions_count == 0)
                 return;
         TRACE(world,
-              "host %u: NIC %u: rule %s (%s, %s%s): guest %s%s%s, claim %d%s%s, prepared %s, attached %s, vectors %s, "
+              "host %u: NIC %u: rule %s (%s, %s%s): guest %s%s%s, claim %d%s%s%s, prepared %s, attached %s, vectors "
+              "%s, "
               "standby %s, VF filter %s, uplink filter %s, copy %s, pin %s",
               host, nic, agent->decision.rule, failover_situation_to_string(agent->decision.situation),
               failover_reason_code(agent->decision.reason), agent->decision.wants_vf ? ", wants a VF" : "",
               failover_guest_to_string(facts->guest), facts->outgoing ? ", outgoing" : "",
               facts->unplug_asked_by_qemu ? ", unplug asked" : "", facts->claim, facts->touched ? ", touched" : "",
-              facts->vf_gone ? ", VF gone" : "", failover_known_to_string(facts->prepared),
-              failover_known_to_string(facts->attached), failover_known_to_string(facts->vectors),
-              failover_known_to_string(facts->standby), failover_known_to_string(facts->vf_filter),
-              failover_known_to_string(facts->uplink_filter), failover_known_to_string(facts->copy_rule),
-              failover_pin_to_string(facts->pin));
+              facts->programmed_by_owner ? ", libvirt's" : "", facts->vf_gone ? ", VF gone" : "",
+              failover_known_to_string(facts->prepared), failover_known_to_string(facts->attached),
+              failover_known_to_string(facts->vectors), failover_known_to_string(facts->standby),
+              failover_known_to_string(facts->vf_filter), failover_known_to_string(facts->uplink_filter),
+              failover_known_to_string(facts->copy_rule), failover_pin_to_string(facts->pin));
 }
 
 /* One decision and its actions. True when there may be more to do at once. */
@@ -372,14 +373,15 @@ void daemon_look(struct world *world, const struct event *event)
 /* ---- what it is told ---- */
 
 /* A VF in the guest and no claim: the daemon died between the two, or the record was lost. Taken over with what a VF is
- * like before anybody programmed it. */
-static void adopt(struct world *world, unsigned host_number, unsigned nic, unsigned slot)
+ * like before anybody programmed it. Or the guest's owner gave it to the guest, and libvirt has programmed it. */
+static void adopt(struct world *world, unsigned host_number, unsigned nic, unsigned slot, bool owners)
 {
         struct host *host = &world->hosts[host_number];
         struct agent *agent = &host->agents[nic];
         const struct vf *vf = &host->cards[slot / VFS_MAX].vfs[slot % VFS_MAX];
 
-        if (slot / VFS_MAX != host->active || !vf->exists || vf->taken || host->disk_claims[slot].present)
+        if ((slot / VFS_MAX != host->active && !owners) || !host->cards[slot / VFS_MAX].bound || !vf->exists ||
+            vf->taken || host->disk_claims[slot].present)
                 return;
         agent->claim = (struct disk_claim){
                 .present = true,
@@ -387,6 +389,7 @@ static void adopt(struct world *world, unsigned host_number, unsigned nic, unsig
                 .card = (uint8_t) (slot / VFS_MAX),
                 .vf = (uint8_t) (slot % VFS_MAX),
                 .touched = true,
+                .adopted = owners,
                 .mac_before = vf->mac_before,
                 .settings_before = vf->settings_before,
                 .driver_before = vf->driver_before,
@@ -430,7 +433,7 @@ static void apply_snapshot(struct world *world, unsigned host_number, const stru
                 if (!agent->known)
                         continue;
                 if (has_vf && !agent->claimed && agent->in_guest && domain->presence.state != FAILOVER_GUEST_EXPECTED)
-                        adopt(world, host_number, nic, message->vf[nic]);
+                        adopt(world, host_number, nic, message->vf[nic], message->owners & (1u << nic));
                 ours = agent->claimed && has_vf && message->vf[nic] == agent->claim.card * VFS_MAX + agent->claim.vf;
                 if (agent->in_guest && domain->presence.state == FAILOVER_GUEST_EXPECTED)
                         continue;
@@ -612,6 +615,8 @@ static int lease(struct world *world, unsigned host_number, unsigned nic)
         agent->facts.back_off_until = 0;
         agent->tables_stale = true;
         agent->in_guest = true;
+        if (agent->claimed && agent->claim.adopted)
+                return -EBUSY; /* libvirt has to give it back first */
         if (agent->claimed) {
                 agent->claim.leased = true;
                 agent->claim.lease_until = world->now + SIM_LEASE;
@@ -624,6 +629,14 @@ static int lease(struct world *world, unsigned host_number, unsigned nic)
                         TRACE(world, "host %u: NIC %u: leased VF %u", host_number, nic, agent->claim.vf);
         }
         return r;
+}
+
+/* For what libvirt programs at the destination nothing is leased. */
+bool daemon_leases_for(const struct world *world, unsigned nic, unsigned source)
+{
+        const struct device *device = &world->nics[nic].devices[source];
+
+        return device->stage != DEVICE_NONE && !device->owners;
 }
 
 int daemon_hook(struct world *world, unsigned host_number, unsigned guest, bool first)
@@ -644,7 +657,7 @@ int daemon_hook(struct world *world, unsigned host_number, unsigned guest, bool 
         for (unsigned nic = 0; nic < world->nics_count && r == 0; nic++) {
                 const struct agent *agent = &host->agents[nic];
 
-                if (world->nics[nic].guest != guest || world->nics[nic].devices[migration->source].stage == DEVICE_NONE)
+                if (world->nics[nic].guest != guest || !daemon_leases_for(world, nic, migration->source))
                         continue;
                 if (first)
                         r = lease(world, host_number, nic);

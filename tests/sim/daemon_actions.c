@@ -10,6 +10,10 @@
 
 #include <errno.h>
 
+/* How long libvirt may take to give back a VF that it has programmed, and how often that is looked at. */
+#define LIBVIRT_BOUND    (10 * SECOND)
+#define LIBVIRT_INTERVAL (100 * MILLISECOND)
+
 static bool kernel_refuses(const struct world *world, const struct host *host, enum failover_action action)
 {
         return world->now < host->kernel_refuses_until && host->refused_action == action;
@@ -75,6 +79,9 @@ static int drop_claim(struct world *world, unsigned host_number, unsigned nic)
         host->disk_claims[agent->claim.card * VFS_MAX + agent->claim.vf].present = false;
         agent->claimed = false;
         agent->tables_stale = true;
+        /* The VF that its owner gave to the guest meanwhile can be taken over now. */
+        if (agent->obstacle == FAILOVER_REASON_VF_NOT_OURS)
+                libvirt_refresh(world, host_number, world->nics[nic].guest);
         daemon_dirty(world, host_number, false);
         return 0;
 }
@@ -97,6 +104,7 @@ static void start_call(struct world *world, unsigned host_number, unsigned nic, 
         event->generation = host->life;
         event->message.vf[0] = (uint8_t) (agent->claim.card * VFS_MAX + agent->claim.vf);
         event->message.vf[1] = agent->claim.driver_before;
+        event->message.owners = agent->claim.adopted;
 }
 
 static uint64_t bind_latency(struct world *world)
@@ -149,6 +157,10 @@ static int restore(struct world *world, unsigned host_number, unsigned nic)
 
         if (!has_card(host, agent))
                 return -ENODEV;
+        if (agent->claim.adopted) {
+                start_call(world, host_number, nic, FAILOVER_CALL_RESTORE, 20 * MILLISECOND);
+                return 0;
+        }
         if (vf->holder != NOBODY) {
                 TRACE(world, "host %u: VF %u is open, NIC %d holds it", host_number, agent->claim.vf, vf->holder);
                 libvirt_refresh(world, host_number, world->nics[nic].guest);
@@ -334,6 +346,24 @@ static int bind_vf(struct world *world, struct host *host, struct vf *vf, enum v
         return 0;
 }
 
+/* A VF that libvirt has programmed is only waited for. True: looked at again later. */
+static bool awaits_libvirt(struct world *world, const struct event *event, const struct vf *vf)
+{
+        struct event *again;
+
+        if (!vf->exists || (vf->holder == NOBODY && vf->driver != VF_DRIVER_VFIO) ||
+            event->message.vf[2] >= LIBVIRT_BOUND / LIBVIRT_INTERVAL)
+                return false;
+        again = events_add(world, world->now + LIBVIRT_INTERVAL, EVENT_CALL_DONE);
+        again->host = event->host;
+        again->nic = event->nic;
+        again->value = event->value;
+        again->generation = event->generation;
+        again->message = event->message;
+        again->message.vf[2]++;
+        return true;
+}
+
 static int attach(struct world *world, unsigned host_number, unsigned nic, unsigned slot)
 {
         struct host *host = &world->hosts[host_number];
@@ -386,12 +416,18 @@ void daemon_call_done(struct world *world, const struct event *event)
         /* What libvirt still does for a daemon that has died is over before the next one has listed the guests. */
         if (orphan && (host->connected || random_chance(&world->random, 50)))
                 return;
+        if (event->value == FAILOVER_CALL_RESTORE && event->message.owners &&
+            (orphan || awaits_libvirt(world, event, vf)))
+                return;
         switch ((enum failover_call) event->value) {
         case FAILOVER_CALL_PREPARE:
                 r = bind_vf(world, host, vf, VF_DRIVER_VFIO);
                 break;
         case FAILOVER_CALL_RESTORE:
-                r = bind_vf(world, host, vf, (enum vf_driver) event->message.vf[1]);
+                if (event->message.owners)
+                        r = vf->holder != NOBODY ? -EBUSY : 0;
+                else
+                        r = bind_vf(world, host, vf, (enum vf_driver) event->message.vf[1]);
                 break;
         case FAILOVER_CALL_ATTACH:
                 r = lies && random_chance(&world->random, 50) ? -ETIMEDOUT
@@ -437,10 +473,29 @@ static void prepared(struct world *world, unsigned host_number, unsigned nic, in
                 daemon_give_up(world, host_number, nic, FAILOVER_REASON_PREPARE_FAILED);
 }
 
+/* What libvirt has left behind, and what was changed beside it. */
+static int clear_adopted(struct world *world, unsigned host_number, unsigned nic)
+{
+        struct host *host = &world->hosts[host_number];
+        const struct agent *agent = &host->agents[nic];
+        struct vf *vf = &host->cards[agent->claim.card].vfs[agent->claim.vf];
+
+        if (!has_card(host, agent) || !vf->exists || kernel_refuses(world, host, FAILOVER_RESTORE_VF))
+                return -EIO;
+        vf->settings = agent->claim.settings_before;
+        if (vf->mac == world->nics[nic].mac) {
+                checks_mac_write(world, host_number, nic);
+                vf->mac = MAC_ZERO;
+        }
+        return 0;
+}
+
 static void restored(struct world *world, unsigned host_number, unsigned nic, int result)
 {
         struct agent *agent = &world->hosts[host_number].agents[nic];
 
+        if (result == 0 && agent->claim.adopted)
+                result = clear_adopted(world, host_number, nic);
         if (result < 0) {
                 daemon_give_up(world, host_number, nic, FAILOVER_REASON_RESTORE_FAILED);
                 return;

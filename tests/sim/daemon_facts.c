@@ -34,8 +34,8 @@ enum failover_reason daemon_find_free(const struct world *world, unsigned host_n
                 if (!vf->exists)
                         continue;
                 any = true;
-                if (is_claimed(host, world->nics_count, host->active, i) || vf->taken || vf->holder != NOBODY ||
-                    (vf->driver != VF_DRIVER_HOST && vf->mac != MAC_ZERO))
+                if (is_claimed(host, world->nics_count, host->active, i) || vf->taken || vf->libvirts ||
+                    vf->holder != NOBODY || (vf->driver != VF_DRIVER_HOST && vf->mac != MAC_ZERO))
                         continue;
                 *ret_vf = i;
                 return FAILOVER_REASON_NONE;
@@ -192,6 +192,9 @@ static enum failover_reason collect_obstacle(const struct host *host, const stru
                 return FAILOVER_REASON_NIC_GONE;
         if (mac_is_shared)
                 return FAILOVER_REASON_DUPLICATE_MAC;
+        /* It goes back to libvirt before there is another one. */
+        if (agent->claimed && agent->claim.adopted && agent->facts.attached == FAILOVER_NO)
+                return FAILOVER_REASON_MOVING;
         if (agent->obstacle != FAILOVER_REASON_NONE)
                 return agent->obstacle;
         if (!host->cards[host->active].bound)
@@ -214,6 +217,7 @@ void daemon_collect(struct world *world, unsigned host_number, unsigned nic)
 
         if (guest != facts->guest || domain->presence.outgoing != facts->outgoing)
                 facts->guest_since = world->now;
+        agent->tables_stale |= guest != facts->guest && agent->claimed && agent->claim.adopted;
         facts->guest = guest;
         facts->outgoing = domain->presence.outgoing;
         facts->unplug_asked_by_qemu = domain->presence.unplug_asked_by_qemu;
@@ -239,6 +243,7 @@ void daemon_collect(struct world *world, unsigned host_number, unsigned nic)
         if (facts->lease_until && !host->listed && facts->lease_until < world->now + SECOND)
                 facts->lease_until = world->now + SECOND;
         facts->touched = agent->claimed && agent->claim.touched;
+        facts->programmed_by_owner = agent->claimed && agent->claim.adopted;
         if (facts->claim == FAILOVER_CLAIM_NONE && guest == FAILOVER_GUEST_RUNNING && !facts->outgoing &&
             facts->obstacle == FAILOVER_REASON_NONE && !facts->held && facts->standby != FAILOVER_NO &&
             world->now >= facts->back_off_until) {

@@ -55,7 +55,8 @@ void guests_device_set(struct world *world, unsigned host, unsigned nic, enum de
         if (stage == DEVICE_VISIBLE) {
                 struct vf *vf = &world->hosts[host].cards[device->card].vfs[device->vf];
 
-                if (!vf->exists || (vf->holder != NOBODY && vf->holder != (int8_t) nic))
+                if (!vf->exists || (vf->holder != NOBODY && vf->holder != (int8_t) nic) ||
+                    (device->owners && !vf->libvirts))
                         device->stage = DEVICE_NONE; /* only a warning in QEMU's log */
                 else
                         vf->holder = (int8_t) nic;
@@ -128,10 +129,29 @@ void guests_close_vf(struct world *world, unsigned host, unsigned nic)
 
 static void remove_device(struct world *world, unsigned host, unsigned nic)
 {
+        const struct device *device = &world->nics[nic].devices[host];
+
         guests_close_vf(world, host, nic);
+        if (device->owners)
+                libvirt_give_back_soon(world, host, nic, device->card, device->vf);
         guests_device_set(world, host, nic, DEVICE_NONE);
         world->nics[nic].devices[host].unplug_pending = false;
         libvirt_tell(world, host, world->nics[nic].guest, MESSAGE_DEVICE_REMOVED, TEXT_NONE, nic);
+}
+
+/* QEMU has deleted the device. What libvirt has programmed it may give back before it tells of that. */
+static void eject(struct world *world, unsigned host, unsigned nic)
+{
+        struct device *device = &world->nics[nic].devices[host];
+
+        if (!device->owners || device->deleted || !world->hosts[host].libvirt_up || random_chance(&world->random, 50)) {
+                remove_device(world, host, nic);
+                return;
+        }
+        device->deleted = true;
+        device->generation++;
+        libvirt_give_mac_back(world, host, nic, device->card, device->vf);
+        device_event(world, host, nic, DEVICE_EVENT_EJECT, random_between(&world->random, 1, 500) * MILLISECOND);
 }
 
 static bool is_leaving(const struct world *world, unsigned nic, unsigned host)
@@ -261,7 +281,7 @@ static void replug(struct world *world, unsigned host, unsigned nic)
 {
         struct device *device = &world->nics[nic].devices[host];
 
-        if (device->stage != DEVICE_RELEASED || is_leaving(world, nic, host))
+        if (device->stage != DEVICE_RELEASED || device->deleted || is_leaving(world, nic, host))
                 return;
         device->unplug_for_migration = false;
         if (random_chance(&world->random, 10))
@@ -294,7 +314,7 @@ void guests_device_step(struct world *world, const struct event *event)
                 break;
         case DEVICE_EVENT_EJECT:
                 if (device->stage == DEVICE_RELEASED)
-                        remove_device(world, host, nic);
+                        eject(world, host, nic);
                 break;
         case DEVICE_EVENT_REPLUG:
                 replug(world, host, nic);
@@ -324,6 +344,10 @@ void guests_start(struct world *world, unsigned guest_number, unsigned host)
         guest->host = (int8_t) host;
         guest->instances[host] = (struct instance){ .state = INSTANCE_RUNNING, .since = world->now };
         TRACE(world, "host %u: guest %u starts", host, guest_number);
+        for (unsigned nic = 0; nic < world->nics_count; nic++)
+                if (world->nics[nic].guest == guest_number && world->nics[nic].has_owners_vf &&
+                    !world->nics[nic].unplugged)
+                        libvirt_plug_owners_vf(world, host, nic);
         boot(world, guest_number);
         libvirt_tell(world, host, guest_number, MESSAGE_RESUMED, TEXT_NONE, 0);
         libvirt_tell(world, host, guest_number, MESSAGE_LIFECYCLE, TEXT_STARTED_BOOTED, 0);
@@ -342,11 +366,16 @@ void guests_stop(struct world *world, unsigned guest_number, unsigned host, unsi
                 guest->booted = guest->standby = false;
                 guest->boot_generation++;
         }
-        for (unsigned nic = 0; nic < world->nics_count; nic++)
-                if (world->nics[nic].guest == guest_number && world->nics[nic].devices[host].stage != DEVICE_NONE) {
-                        guests_close_vf(world, host, nic);
-                        guests_device_set(world, host, nic, DEVICE_NONE);
-                }
+        for (unsigned nic = 0; nic < world->nics_count; nic++) {
+                const struct device *device = &world->nics[nic].devices[host];
+
+                if (world->nics[nic].guest != guest_number || device->stage == DEVICE_NONE)
+                        continue;
+                guests_close_vf(world, host, nic);
+                if (device->owners)
+                        libvirt_give_back_soon(world, host, nic, device->card, device->vf);
+                guests_device_set(world, host, nic, DEVICE_NONE);
+        }
         world->touched = true;
         world->by_daemon = false;
         libvirt_tell(world, host, guest_number, MESSAGE_LIFECYCLE, text, 0);
@@ -384,7 +413,8 @@ void guests_accept_standby(struct world *world, unsigned guest_number, unsigned 
         for (unsigned nic = 0; nic < world->nics_count; nic++) {
                 if (world->nics[nic].guest != guest_number)
                         continue;
-                if (world->nics[nic].devices[host].stage == DEVICE_HIDDEN)
+                /* QEMU plugs nothing while it migrates: the device stays hidden. */
+                if (world->nics[nic].devices[host].stage == DEVICE_HIDDEN && !is_leaving(world, nic, host))
                         guests_device_set(world, host, nic, DEVICE_VISIBLE);
                 libvirt_tell(world, host, guest_number, MESSAGE_STANDBY, TEXT_NONE, nic);
         }

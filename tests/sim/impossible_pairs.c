@@ -15,7 +15,6 @@ const struct impossible_pair impossible_pairs[] = {
         { "obstacle", "somebody's-vf", "claim", "claimed leased", "a NIC whose owner gave it a VF gets none from us" },
         { "obstacle", "somebody's-vf", "failure", "some", "a NIC whose owner gave it a VF gets none from us" },
         { "obstacle", "somebody's-vf", "lease", "over runs", "a NIC whose owner gave it a VF gets none from us" },
-        { "obstacle", "somebody's-vf", "multicast-router", "yes", "a NIC whose owner gave it a VF gets none from us" },
         { "obstacle", "somebody's-vf", "prepared", "unknown yes", "a NIC whose owner gave it a VF gets none from us" },
         { "obstacle", "somebody's-vf", "probed", "yes", "a NIC whose owner gave it a VF gets none from us" },
         { "obstacle", "somebody's-vf", "sends-on-tap", "yes", "a NIC whose owner gave it a VF gets none from us" },
@@ -183,7 +182,6 @@ const struct impossible_pair impossible_pairs[] = {
         { "prepared", "yes", "vf-filter", "unknown", "a VF is read as a whole, on a card that can be read as a whole" },
         { "uplink-filter", "unknown", "copy-rule", "no yes", "a card is read as a whole" },
         { "failure", "none", "back-off", "waits", "a back-off has a reason" },
-        { "guest", "expected", "claim", "claimed", "what is kept for a guest that was announced is a lease" },
         { "guest", "expected handed-over incoming loaded", "refused-before", "yes",
           "a guest has refused when it runs here, was asked more than once and still has the VF; later it is "
           "forgotten" },
@@ -217,6 +215,16 @@ const struct impossible_pair impossible_pairs[] = {
         { "vf-gone", "no", "vf-filter", "unknown",
           "a card without its driver has no VFs, and those of the others can be read" },
         { "vectors", "unknown", "probed", "yes", "what cannot be counted is not one" },
+        { "programmed-by-owner", "yes", "claim", "leased none",
+          "a VF that libvirt has programmed is taken over when the guest has it, and goes back to libvirt" },
+        { "programmed-by-owner", "yes", "lease", "over runs",
+          "a VF that libvirt has programmed is taken over when the guest has it, and goes back to libvirt" },
+        { "programmed-by-owner", "yes", "call", "attach prepare",
+          "a VF that libvirt has programmed is taken over when the guest has it, and goes back to libvirt" },
+        { "programmed-by-owner", "yes", "obstacle", "somebody's-vf",
+          "a VF that libvirt has programmed is taken over when the guest has it, and goes back to libvirt" },
+        { "programmed-by-owner", "yes", "vf-available", "yes",
+          "a VF that libvirt has programmed is taken over when the guest has it, and goes back to libvirt" },
 };
 
 const size_t impossible_pairs_count = sizeof(impossible_pairs) / sizeof(impossible_pairs[0]);

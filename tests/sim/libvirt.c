@@ -109,6 +109,7 @@ static struct message snapshot(const struct world *world, unsigned host, unsigne
                         message.nics |= (uint8_t) (1u << i);
                 if (device->stage != DEVICE_NONE) {
                         message.attached |= (uint8_t) (1u << i);
+                        message.owners |= (uint8_t) (device->owners << i);
                         message.vf[i] = (uint8_t) (device->card * VFS_MAX + device->vf);
                 }
         }
@@ -198,4 +199,127 @@ void libvirt_connected(struct world *world, const struct event *event)
 
                         deliver(world, event->host, &read);
                 }
+}
+
+/* ---- VFs that a guest's owner put into its XML ---- */
+
+static bool is_nobodys(const struct host *host, unsigned card, unsigned index)
+{
+        const struct vf *vf = &host->cards[card].vfs[index];
+
+        return vf->exists && !vf->taken && !vf->dying && !vf->libvirts && vf->holder == NOBODY &&
+               vf->driver == vf->driver_before && vf->mac == vf->mac_before &&
+               !host->disk_claims[card * VFS_MAX + index].present;
+}
+
+/* None while another VF of the NIC is being given back here. */
+static bool find_nobodys(const struct host *host, unsigned nic, unsigned *ret)
+{
+        for (unsigned slot = 0; slot < CARDS_MAX * VFS_MAX; slot++)
+                if (host->disk_claims[slot].present && host->disk_claims[slot].nic == (int8_t) nic)
+                        return false;
+        for (unsigned i = 0; i < VFS_MAX && host->cards[host->active].bound; i++)
+                if (is_nobodys(host, host->active, i)) {
+                        *ret = i;
+                        return true;
+                }
+        return false;
+}
+
+bool libvirt_plug_owners_vf(struct world *world, unsigned host_number, unsigned nic)
+{
+        struct host *host = &world->hosts[host_number];
+        struct vf *vf;
+        unsigned index;
+
+        if (!find_nobodys(host, nic, &index))
+                return false;
+        vf = &host->cards[host->active].vfs[index];
+        vf->mac = world->nics[nic].mac;
+        vf->driver = VF_DRIVER_VFIO;
+        vf->libvirts = true;
+        vf->given_back = false;
+        TRACE(world, "host %u: libvirt programs VF %u for NIC %u", host_number, index, nic);
+        guests_plug(world, host_number, nic, host->active, index);
+        world->nics[nic].devices[host_number].owners = true;
+        cards_notify(world, host_number);
+        return true;
+}
+
+/* While QEMU hides it, and before a daemon has taken it over: then the guest has a VF that nobody knows. */
+void libvirt_vf_is_removed(struct world *world, unsigned host, unsigned card, unsigned index)
+{
+        for (unsigned nic = 0; nic < world->nics_count; nic++) {
+                const struct device *device = &world->nics[nic].devices[host];
+
+                if (device->stage == DEVICE_HIDDEN && device->owners && device->card == card && device->vf == index &&
+                    !world->hosts[host].disk_claims[card * VFS_MAX + index].present)
+                        world->nics[nic].unchecked = true;
+        }
+}
+
+static void give_back_at(struct world *world, uint64_t when, unsigned host, unsigned nic, unsigned slot)
+{
+        struct event *event = events_add(world, when, EVENT_LIBVIRT_GIVES_BACK);
+
+        event->host = (uint8_t) host;
+        event->nic = (uint8_t) nic;
+        event->value = (int32_t) slot;
+        event->generation = world->hosts[host].cards[slot / VFS_MAX].vfs[slot % VFS_MAX].incarnation;
+}
+
+/* A MAC that it has not set itself is no business of libvirt's. */
+static bool leaves_mac(const struct world *world, unsigned host, unsigned nic, unsigned slot)
+{
+        const struct disk_claim *claim = &world->hosts[host].disk_claims[slot];
+
+        /* Where no daemon has taken the VF over, its owner sees to it. */
+        return world->nics[nic].owner_sets_mac && claim->present && claim->adopted && claim->mac_before == MAC_ZERO;
+}
+
+/* The MAC first. */
+void libvirt_give_mac_back(struct world *world, unsigned host, unsigned nic, unsigned card, unsigned index)
+{
+        struct vf *vf = &world->hosts[host].cards[card].vfs[index];
+
+        if (!vf->libvirts || vf->given_back || leaves_mac(world, host, nic, card * VFS_MAX + index))
+                return;
+        TRACE(world, "host %u: libvirt gives VF %u its MAC back", host, index);
+        vf->mac = vf->mac_before;
+        vf->given_back = true;
+        world->touched = true;
+        world->by_daemon = false;
+        cards_notify(world, host);
+}
+
+/* Both, before the daemon hears that the guest does not have it any more, or after that. */
+void libvirt_give_back_soon(struct world *world, unsigned host, unsigned nic, unsigned card, unsigned index)
+{
+        if (!world->hosts[host].cards[card].vfs[index].libvirts)
+                return;
+        if (world->hosts[host].libvirt_up && random_chance(&world->random, 50))
+                libvirt_give_mac_back(world, host, nic, card, index);
+        give_back_at(world, world->now + random_between(&world->random, 1, 1500) * MILLISECOND, host, nic,
+                     card * VFS_MAX + index);
+}
+
+void libvirt_gives_back(struct world *world, const struct event *event)
+{
+        struct host *host = &world->hosts[event->host];
+        unsigned slot = (unsigned) event->value;
+        struct vf *vf = &host->cards[slot / VFS_MAX].vfs[slot % VFS_MAX];
+
+        if (!vf->libvirts || vf->incarnation != event->generation)
+                return;
+        if (host->libvirt_up)
+                libvirt_give_mac_back(world, event->host, event->nic, slot / VFS_MAX, slot % VFS_MAX);
+        /* The kernel waits until QEMU has closed it. */
+        if (!host->libvirt_up || vf->holder != NOBODY) {
+                give_back_at(world, world->now + 200 * MILLISECOND, event->host, event->nic, slot);
+                return;
+        }
+        TRACE(world, "host %u: libvirt gives VF %u its driver back", event->host, slot % VFS_MAX);
+        vf->driver = vf->driver_before;
+        vf->libvirts = false;
+        cards_notify(world, event->host);
 }

@@ -144,6 +144,14 @@ static bool has_device(const struct world *world, unsigned guest, unsigned host)
         return false;
 }
 
+static bool needs_lease(const struct world *world, unsigned guest, unsigned source)
+{
+        for (unsigned nic = 0; nic < world->nics_count; nic++)
+                if (world->nics[nic].guest == guest && daemon_leases_for(world, nic, source))
+                        return true;
+        return false;
+}
+
 static bool has_claim(const struct world *world, unsigned guest, unsigned host)
 {
         for (unsigned i = 0; i < CARDS_MAX * VFS_MAX; i++) {
@@ -178,7 +186,7 @@ static void hook(struct world *world, unsigned guest, bool first)
         world->guests[guest].instances[migration->source].outgoing = true;
         if (first)
                 migration->hook_deadline = world->now + HOOK_BOUND;
-        if (has_device(world, guest, migration->source) || !first)
+        if (needs_lease(world, guest, migration->source) || !first)
                 r = world->hosts[destination].daemon_up ? daemon_hook(world, destination, guest, first) : -ENOTCONN;
         if (r == 0) {
                 next(world, guest, MIGRATION_SETUP, random_between(&world->random, 50, 1000) * MILLISECOND);
@@ -211,7 +219,7 @@ static void setup(struct world *world, unsigned guest_number)
                 unsigned slot;
 
                 /* An address that is nobody's, or not bound to vfio-pci: libvirt does not start QEMU. */
-                if (world->nics[nic].guest == guest_number && world->nics[nic].devices[source].stage != DEVICE_NONE &&
+                if (world->nics[nic].guest == guest_number && daemon_leases_for(world, nic, source) &&
                     (!claim_of(world, destination, nic, &slot) ||
                      world->hosts[destination].cards[slot / VFS_MAX].vfs[slot % VFS_MAX].driver != VF_DRIVER_VFIO)) {
                         migrations_abort(world, guest_number, false);
@@ -223,9 +231,13 @@ static void setup(struct world *world, unsigned guest_number)
         for (unsigned nic = 0; nic < world->nics_count; nic++) {
                 unsigned slot;
 
-                if (world->nics[nic].guest == guest_number && world->nics[nic].devices[source].stage != DEVICE_NONE &&
-                    claim_of(world, destination, nic, &slot))
+                if (world->nics[nic].guest != guest_number)
+                        continue;
+                if (daemon_leases_for(world, nic, source) && claim_of(world, destination, nic, &slot))
                         guests_plug(world, destination, nic, slot / VFS_MAX, slot % VFS_MAX);
+                else if (world->nics[nic].devices[source].owners &&
+                         world->nics[nic].devices[source].stage != DEVICE_NONE)
+                        libvirt_plug_owners_vf(world, destination, nic);
         }
         libvirt_tell(world, destination, guest_number, MESSAGE_LIFECYCLE, TEXT_STARTED_MIGRATED, 0);
         libvirt_tell(world, source, guest_number, MESSAGE_MIGRATION, TEXT_SETUP, 0);

@@ -131,6 +131,16 @@ static bool is_unreachable(const struct world *world, unsigned host_number, unsi
                cards_vf_of(host, device)->dying || !card->bound || (sender == SENDER_BRIDGE && !card->carrier);
 }
 
+static bool swallows_for_libvirt(const struct world *world, unsigned host_number, unsigned nic)
+{
+        const struct host *host = &world->hosts[host_number];
+        const struct card *card = &host->cards[host->active];
+        int vf = cards_find_vf_with_mac(world, host_number, host->active, world->nics[nic].mac);
+
+        return vf != NOBODY && card->vfs[vf].libvirts && card->steering == FAILOVER_STEERING_VF_WINS &&
+               !takes_vf(&world->nics[nic].devices[host_number]);
+}
+
 /* The VF must have its MAC before the guest's driver looks, and then swallows what comes for it. */
 static bool is_permitted(const struct world *world, unsigned host_number, unsigned nic, enum sender sender)
 {
@@ -142,6 +152,9 @@ static bool is_permitted(const struct world *world, unsigned host_number, unsign
         /* A VF that is being removed is not changed any more: it keeps its MAC until the guest lets go. */
         if (device->stage != DEVICE_NONE && cards_vf_of(host, device)->dying && sender != SENDER_BRIDGE &&
             card->steering != FAILOVER_STEERING_BOTH)
+                return true;
+        /* Until libvirt takes its MAC away again, a VF that the guest does not drive swallows what comes for it. */
+        if (swallows_for_libvirt(world, host_number, nic) && sender != SENDER_BRIDGE)
                 return true;
         /* It opened a VF that net_failover did not take; what it sends will tell. */
         if (device->stage == DEVICE_OPEN && !device->paired &&

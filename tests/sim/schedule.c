@@ -12,6 +12,7 @@
 
 #define WORLD_STREAM       0x776f726c64ull
 #define DISTURBANCE_STREAM 0x6469737475ull
+#define OWNERS_STREAM      0x6f776e657273ull
 
 const char *disturbance_to_string(enum disturbance_kind kind)
 {
@@ -131,6 +132,16 @@ static void make_guest(struct world *world, unsigned number)
         guest->close_time = random_between(random, 1, random_chance(random, 80) ? 500 : 10) * MILLISECOND;
 }
 
+/* From a stream of its own: the other worlds stay as they are. */
+static void make_owners_vf(struct world *world)
+{
+        struct random random = { .state = world->schedule.seed ^ OWNERS_STREAM };
+        struct nic *nic = &world->nics[random_below(&random, world->nics_count)];
+
+        nic->has_owners_vf = random_chance(&random, 15) && !nic->has_other_vf;
+        nic->owner_sets_mac = random_chance(&random, 25);
+}
+
 void schedule_make_world(struct world *world)
 {
         struct random *random = &world->random;
@@ -171,6 +182,7 @@ void schedule_make_world(struct world *world)
 
                 nic->has_other_vf = nic->unchecked = true;
         }
+        make_owners_vf(world);
         for (unsigned i = 0; i < world->hosts_count; i++) {
                 struct event *event =
                         events_add(world, random_between(random, 0, 3000) * MILLISECOND, EVENT_DAEMON_STARTS);

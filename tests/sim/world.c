@@ -93,6 +93,9 @@ static void dispatch(struct world *world, const struct event *event)
                                         (unsigned) event->value % VFS_MAX);
                 break;
         }
+        case EVENT_LIBVIRT_GIVES_BACK:
+                libvirt_gives_back(world, event);
+                break;
         case EVENT_MIGRATION:
                 migrations_step(world, event);
                 break;

@@ -103,6 +103,8 @@ struct vf {
         uint8_t settings; /* everything but the MAC: who programmed it; the rest as it was before */
         uint8_t driver;   /* enum vf_driver */
         int8_t holder;    /* the NIC whose QEMU has it open */
+        bool libvirts;    /* libvirt has set its MAC and driver for a guest, and has not given both back yet */
+        bool given_back;  /* ... the MAC it has: nobody else writes it now */
         /* What it was like when it was made. */
         int8_t mac_before;
         uint8_t settings_before, driver_before;
@@ -126,6 +128,7 @@ struct disk_claim {
         int8_t nic;
         uint8_t card, vf;
         bool leased, touched;
+        bool adopted; /* libvirt programmed the VF, and gives it back */
         uint64_t lease_until;
         int8_t mac_before;
         uint8_t settings_before, driver_before;
@@ -223,6 +226,8 @@ enum device_stage {
 struct device {
         enum device_stage stage;
         uint8_t card, vf;
+        bool owners;               /* from the guest's XML, programmed by libvirt */
+        bool deleted;              /* by QEMU, and libvirt gives the VF back; it has not told of it yet */
         bool partially_unplugged;  /* by QEMU, for a migration */
         bool unplug_pending;       /* the guest was asked */
         bool unplug_for_migration; /* ... by QEMU */
@@ -282,6 +287,8 @@ struct nic {
         bool unplugged;    /* the virtio NIC is out of the guest for now */
         bool unchecked;    /* two NICs have its MAC, or it is not vswitch's business: only the others must not suffer */
         bool has_other_vf; /* its owner gave it a VF of his own */
+        bool has_owners_vf;  /* ... of a card beneath the switch, which libvirt programs when the guest starts */
+        bool owner_sets_mac; /* ... but for the MAC, which stays on it */
         struct device devices[HOSTS_MAX];
 };
 
@@ -318,6 +325,7 @@ enum event_kind {
         EVENT_GUEST_BOOTED,
         EVENT_DEVICE_STEP,
         EVENT_VF_CLOSED, /* QEMU has closed it */
+        EVENT_LIBVIRT_GIVES_BACK,
         EVENT_MIGRATION,
         EVENT_DELIVERY,     /* libvirt's word reaches the daemon */
         EVENT_NOTIFICATION, /* the kernel's */
@@ -356,6 +364,7 @@ struct message {
         bool outgoing;
         uint8_t nics;     /* a snapshot: which NICs the guest has, a bit each */
         uint8_t attached; /* ... and which of them have a VF */
+        uint8_t owners;   /* ... that libvirt has programmed */
         uint8_t vf[NICS_MAX];
 };
 
@@ -530,6 +539,12 @@ void libvirt_restart(struct world *world, unsigned host, uint64_t down_for);
 void libvirt_up(struct world *world, unsigned host);
 void libvirt_connect_soon(struct world *world, unsigned host);
 void libvirt_connected(struct world *world, const struct event *event);
+/* A VF for a guest with one in its XML, with MAC and driver; false when there is none. */
+bool libvirt_plug_owners_vf(struct world *world, unsigned host, unsigned nic);
+void libvirt_give_mac_back(struct world *world, unsigned host, unsigned nic, unsigned card, unsigned vf);
+void libvirt_give_back_soon(struct world *world, unsigned host, unsigned nic, unsigned card, unsigned vf);
+void libvirt_vf_is_removed(struct world *world, unsigned host, unsigned card, unsigned vf);
+void libvirt_gives_back(struct world *world, const struct event *event);
 
 /* migrations.c */
 void migrations_begin(struct world *world, unsigned guest, const struct disturbance *disturbance);
@@ -551,6 +566,7 @@ void daemon_dirty(struct world *world, unsigned host, bool tables_too);
 void daemon_arm_look(struct world *world, unsigned host); /* a guest's VF has changed */
 /* The hook's question: may the guest come here with its VFs? 0: yes, prepared; -EAGAIN: wait; else no. */
 int daemon_hook(struct world *world, unsigned host, unsigned guest, bool first);
+bool daemon_leases_for(const struct world *world, unsigned nic, unsigned source);
 void daemon_hook_release(struct world *world, unsigned host, unsigned guest);
 void daemon_hold(struct world *world, unsigned host, unsigned nic, bool hold, bool by_migration);
 
@@ -583,6 +599,7 @@ void checks_places(struct world *world);
 void checks_isolation(struct world *world);
 void checks_arrival(struct world *world, unsigned host, unsigned nic, bool announced);
 void checks_probe(struct world *world, unsigned host, unsigned nic);
+void checks_mac_write(struct world *world, unsigned host, unsigned nic);
 bool checks_troubled(const struct world *world, unsigned host);
 /* The hosts whose daemon should have nothing to do when it is restarted now, a bit each. */
 unsigned checks_quiet_hosts(const struct world *world);

@@ -157,6 +157,12 @@ BUGS = [
     Bug('request-forgotten-in-an-offer', 'what a guest was asked is forgotten when it is offered its VF again', 'progress.c',
         '                facts->unplug_attempts = 0;\n                break;\n        default:',
         '                facts->unplug_asked = 0;\n                facts->unplug_attempts = 0;\n                break;\n        default:'),
+    Bug('owners-mac-written', 'the MAC of a VF that libvirt has programmed, and gives back, is written', 'rules.c',
+        'facts->touched && !facts->programmed_by_owner &&', 'facts->touched &&'),
+    Bug('owners-vf-forgotten', 'the claim of a VF that libvirt has programmed is dropped before libvirt has given it back',
+        'rules.c', 'if (!view->facts->touched && view->facts->vf_filter != FAILOVER_YES)',
+        'if (view->facts->programmed_by_owner ||\n'
+        '            (!view->facts->touched && view->facts->vf_filter != FAILOVER_YES))'),
     Bug('mac-missed-at-probe', 'a VF that was found without its MAC is waited for', 'rules.c',
         'return has_vf(view) && (view_vectors_seen(view) || found_none) && view->facts->vf_filter == FAILOVER_NO;',
         'return has_vf(view) && (view_vectors_seen(view) || (found_none && false)) && view->facts->vf_filter == FAILOVER_NO;'),
