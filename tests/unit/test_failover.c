@@ -805,6 +805,30 @@ START_TEST(every_obstacle_keeps_the_nic_synthetic_and_is_the_reason)
 }
 END_TEST
 
+START_TEST(the_mac_of_a_vf_that_its_owner_programs_is_never_written)
+{
+        struct failover_facts facts = facts_on_vf();
+        struct failover_decision decision;
+
+        facts.programmed_by_owner = true;
+        /* The guest lets go, and the MAC is given back before anybody says so. */
+        facts.held = true;
+        facts.vectors = FAILOVER_NO;
+        facts.vf_filter = FAILOVER_NO;
+        ck_assert_int_eq(settle(&facts).situation, FAILOVER_SITUATION_WITHDRAWN);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_NO);
+        /* It says so first, and gives the MAC back after that. */
+        facts.vf_filter = FAILOVER_YES;
+        facts.attached = FAILOVER_NO;
+        facts.call = FAILOVER_CALL_DETACH;
+        ck_assert_int_eq(settle(&facts).situation, FAILOVER_SITUATION_RETURNING);
+        ck_assert_int_eq(facts.vf_filter, FAILOVER_YES);
+        facts.call = FAILOVER_CALL_NONE;
+        decision = decide(&facts);
+        EXPECT_ACTIONS(&decision, FAILOVER_RESTORE_VF);
+}
+END_TEST
+
 START_TEST(a_changed_policy_is_programmed_after_the_guest_has_let_go)
 {
         struct failover_facts facts = facts_on_vf();
@@ -1169,6 +1193,7 @@ int main(void)
         tcase_add_loop_test(walks, steering_other_than_both_keeps_the_uplink_filter_away_from_a_driven_vf, 0, 4);
         tcase_add_loop_test(walks, every_obstacle_keeps_the_nic_synthetic_and_is_the_reason, FAILOVER_REASON_NO_TEAMING,
                             FAILOVER_REASON_NO_SRIOV + 1);
+        tcase_add_test(walks, the_mac_of_a_vf_that_its_owner_programs_is_never_written);
         tcase_add_test(walks, a_changed_policy_is_programmed_after_the_guest_has_let_go);
         tcase_add_test(walks, who_was_asked_to_let_go_may_do_it_although_minds_have_changed);
         tcase_add_loop_test(walks, neither_a_pause_nor_a_libvirt_that_goes_away_makes_a_request_forgotten, 0, 2);
