@@ -71,6 +71,13 @@ bool failover_progress_ends_move(const struct failover_decision *decision, enum 
         return moving && action < FAILOVER_CLAIM_VF;
 }
 
+void failover_progress_refused(struct failover_progress *progress, enum failover_action action, unsigned times,
+                               uint64_t now)
+{
+        progress->retries = times;
+        remember_failure(progress, action, now);
+}
+
 void failover_progress_pause(struct failover_progress *progress, uint64_t now)
 {
         progress->retry_at = now + RETRY_FIRST;

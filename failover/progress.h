@@ -30,6 +30,11 @@ bool failover_progress_run(struct failover_progress *progress, const struct fail
 /* Does a table action that failed end the move? */
 bool failover_progress_ends_move(const struct failover_decision *decision, enum failover_action action);
 
+/* An action that had begun could not be done, as `times` before in a row: it is tried again after a pause, which grows with
+ * them. */
+void failover_progress_refused(struct failover_progress *progress, enum failover_action action, unsigned times,
+                               uint64_t now);
+
 /* Looks again later although nothing failed: the rules did not settle. */
 void failover_progress_pause(struct failover_progress *progress, uint64_t now);
 

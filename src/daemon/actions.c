@@ -23,12 +23,18 @@
 /* The pause after a failed move is doubled so often at most. */
 #define BACK_OFF_DOUBLINGS 4
 
-/* How long libvirt may take to give back a VF that it has programmed, and how long of that from one driver to the next. */
-#define LIBVIRT_BOUND        (10 * USEC_PER_SEC)
+/* How long libvirt may take to give back a VF that it has programmed, and how long of that from one driver to the next.
+ * One that leaves the VF on vfio-pci, which is ordinary, holds a thread for as long. */
+#define LIBVIRT_BOUND        (3 * USEC_PER_SEC)
 #define LIBVIRT_REBIND_BOUND USEC_PER_SEC
+#define LIBVIRT_LOOK_FAST    (20 * USEC_PER_MSEC) /* for LIBVIRT_FAST_BOUND */
+#define LIBVIRT_LOOK         (250 * USEC_PER_MSEC)
+#define LIBVIRT_FAST_BOUND   USEC_PER_SEC
 
-/* How long a QEMU may take to close the group of a VF whose device it has closed. */
-#define CLOSE_BOUND (5 * USEC_PER_SEC)
+/* How often a worker looks whether a QEMU has closed the group of a VF whose device it has closed, and the first pause
+ * between two looks, which doubles: less than a second in all. Each look may be a walk over /proc. */
+#define CLOSE_LOOKS 5
+#define CLOSE_PAUSE (50 * USEC_PER_MSEC)
 
 /* ---- calls on worker threads ---- */
 
@@ -105,29 +111,48 @@ static struct call *call_new_with_pf(struct manager_nic *nic, struct pf *pf,
         return call;
 }
 
-/* A QEMU that has closed the device keeps the group open for as long as it takes to unpin the guest's memory. */
-static bool is_closed_in_time(const struct call *call)
+static void sleep_usec(uint64_t usec)
 {
-        const struct timespec pause = { .tv_nsec = 20L * 1000000 };
-        uint64_t deadline = manager_now(call->manager) + CLOSE_BOUND;
-        bool is_open = false;
+        const struct timespec pause = { .tv_sec = (time_t) (usec / USEC_PER_SEC),
+                                        .tv_nsec = (long) (usec % USEC_PER_SEC) * 1000 };
 
-        while (pf_vf_is_open(call->vf_address, &is_open, NULL) == 0 && is_open) {
-                if (manager_now(call->manager) >= deadline)
-                        return false;
-                nanosleep(&pause, NULL);
+        nanosleep(&pause, NULL);
+}
+
+/* 0, or -EBUSY: somebody has the VF open, or may have it: where that cannot be found out. */
+static int check_closed(const struct call *call, struct vswitch_error *error)
+{
+        bool is_open = false;
+        int r = pf_vf_is_open(call->vf_address, &is_open, error);
+
+        if (r == -ENODEV)
+                return 0; /* what is not there nobody has open */
+        if (r < 0)
+                return vswitch_error_prefix(error, -EBUSY, "VF %s may still be open", call->vf_address);
+        return is_open ? vswitch_error_set(error, -EBUSY, "VF %s is still open", call->vf_address) : 0;
+}
+
+/* A QEMU that has closed the device keeps the group open for as long as it takes to unpin the guest's memory. That is
+ * a moment for most; for one that takes longer no thread is kept, see restored(). */
+static int await_closed(const struct call *call, struct vswitch_error *error)
+{
+        int r = check_closed(call, error);
+
+        for (unsigned i = 1; i < CLOSE_LOOKS && r < 0; i++) {
+                sleep_usec(CLOSE_PAUSE << (i - 1));
+                r = check_closed(call, error);
         }
-        return true;
+        return r;
 }
 
 /* Runs on a worker: sysfs and /proc only. */
 static int work_bind(void *userdata, struct vswitch_error *error)
 {
         struct call *call = userdata;
-        int r = 0;
+        int r = call->reset ? await_closed(call, error) : 0;
 
-        if (call->reset && !is_closed_in_time(call))
-                return vswitch_error_set(error, -EBUSY, "VF %s is still open", call->vf_address);
+        if (r < 0)
+                return r;
         /* A function without a reset of its own is left with what the settings say. */
         if (call->reset)
                 r = call->pf->driver->reset(call->pf, call->vf_address, error);
@@ -196,6 +221,7 @@ static int drop_claim(struct manager_nic *nic, struct vswitch_error *error)
         definitions_vf_freed(nic->manager, nic->claim->vf_address);
         free(nic->claim);
         nic->claim = NULL;
+        nic->restores_refused = 0;
         nic->tables_stale = true;
         /* The VF that its owner gave to the guest meanwhile can be taken over now. */
         if (nic->obstacle == FAILOVER_REASON_VF_NOT_OURS)
@@ -275,12 +301,31 @@ static int prepare(struct manager_nic *nic, struct vswitch_error *error)
                             guests_run(nic->manager->guests, work_bind, call_done, call));
 }
 
+/* The VF is still in use, as it is for long by a QEMU with much memory to unpin. That is no failure of this host: nothing is
+ * given up, and it is tried again soon, then ever less often. */
+static void restore_again_later(struct manager_nic *nic, const char *sentence)
+{
+        snprintf(nic->trouble, sizeof(nic->trouble), "cannot %s: %s", failover_action_to_string(FAILOVER_RESTORE_VF),
+                 sentence);
+        if (nic->restores_refused == 0)
+                log_info(nic->label, "%s; tried again until it is closed", nic->trouble);
+        failover_progress_refused(&nic->progress, FAILOVER_RESTORE_VF, nic->restores_refused,
+                                  manager_now(nic->manager));
+        nic->restores_refused++;
+        guests_refresh(nic->manager->guests, nic->domain->uuid);
+}
+
 static void restored(struct manager_nic *nic, const struct call *call, int result, const char *sentence)
 {
         struct vswitch_error error = { 0 };
 
         if (!nic->claim || strcmp(nic->claim->vf_address, call->vf_address) != 0)
                 return;
+        if (result == -EBUSY) {
+                restore_again_later(nic, sentence);
+                return;
+        }
+        nic->restores_refused = 0;
         if (result < 0) {
                 fail(nic, FAILOVER_REASON_RESTORE_FAILED, sentence);
                 return;
@@ -292,14 +337,14 @@ static void restored(struct manager_nic *nic, const struct call *call, int resul
 }
 
 /* Is libvirt still at work on the VF? It is open, or on vfio-pci, or on no driver although `since_unbound` says that it
- * was just taken off vfio-pci: then libvirt is about to look for the host's driver, which may not have one for it. */
-static bool libvirt_is_at_work(const struct call *call, uint64_t now, uint64_t *since_unbound, bool *ret_is_open)
+ * was just taken off vfio-pci: then libvirt is about to look for the host's driver, which may not have one for it. (A
+ * few small reads: who has no more than its group open is looked for once, at the end.) */
+static bool libvirt_is_at_work(const struct call *call, uint64_t now, uint64_t *since_unbound)
 {
+        enum pf_vf_use use = PF_VF_NOT_OPEN;
         struct pf_vf vf = { 0 };
 
-        if (pf_vf_is_open(call->vf_address, ret_is_open, NULL) < 0)
-                *ret_is_open = false;
-        if (*ret_is_open)
+        if (pf_vf_use(call->vf_address, NULL, &use, NULL) == 0 && use == PF_VF_OPEN)
                 return true;
         if (call->driver[0] != '\0' || call->pf->driver->read_vf(call->pf, call->vf_index, &vf, NULL) < 0)
                 return false;
@@ -317,16 +362,14 @@ static bool libvirt_is_at_work(const struct call *call, uint64_t now, uint64_t *
  * than the bound. */
 static int work_await_libvirt(void *userdata, struct vswitch_error *error)
 {
-        const struct timespec pause = { .tv_nsec = 20L * 1000000 };
         struct call *call = userdata;
-        uint64_t now = manager_now(call->manager), deadline = now + LIBVIRT_BOUND, since_unbound = 0;
-        bool is_open = false;
+        uint64_t begin = manager_now(call->manager), now = begin, since_unbound = 0;
 
-        while (libvirt_is_at_work(call, now, &since_unbound, &is_open) && now < deadline) {
-                nanosleep(&pause, NULL);
+        while (libvirt_is_at_work(call, now, &since_unbound) && now < begin + LIBVIRT_BOUND) {
+                sleep_usec(now < begin + LIBVIRT_FAST_BOUND ? LIBVIRT_LOOK_FAST : LIBVIRT_LOOK);
                 now = manager_now(call->manager);
         }
-        return is_open ? vswitch_error_set(error, -EBUSY, "VF %s is still open", call->vf_address) : 0;
+        return check_closed(call, error);
 }
 
 /* What libvirt has left behind, and what was changed beside it. */

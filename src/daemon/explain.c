@@ -194,13 +194,17 @@ static void describe_pf(const struct manager_nic *nic, char *buffer, size_t size
 /* "VF 0000:01:10.0 of enp1s0 (no carrier)" */
 static void describe_vf(const struct manager_nic *nic, char *buffer, size_t size)
 {
-        const struct manager_pf *pf = nic->claim ? switches_find_pf(nic->nic_switch, nic->claim->pf) : NULL;
+        struct vswitch_link link;
 
-        if (nic->claim)
-                append(buffer, size, "VF %s of %s (%s)", nic->claim->vf_address, nic->claim->pf,
-                       !pf            ? "which is not there"
-                       : !pf->link.up ? "down"
-                                      : "no carrier");
+        if (!nic->claim)
+                return;
+        append(buffer, size, "VF %s of %s (", nic->claim->vf_address, nic->claim->pf);
+        if (!facts_find_link_of_pf(nic, &link))
+                append(buffer, size, "which is not there)");
+        else
+                append(buffer, size, "%s%s)",
+                       switches_find_pf(nic->nic_switch, nic->claim->pf) ? "" : "not beneath the switch, ",
+                       link.up ? "no carrier" : "down");
 }
 
 static void describe_switch(const struct manager_nic *nic, char *buffer, size_t size)

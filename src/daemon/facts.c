@@ -387,17 +387,21 @@ static void collect_domain(struct manager_nic *nic)
         facts->outgoing = domain->presence.outgoing;
 }
 
-/* A PF that is not beneath the switch any more may still be there, with its cable. */
-static bool is_dead(const struct manager_nic *nic, const char *pf)
+bool facts_find_link_of_pf(const struct manager_nic *nic, struct vswitch_link *ret)
 {
-        const struct manager_pf *uplink = switches_find_pf(nic->nic_switch, pf);
+        const struct manager_pf *uplink = switches_find_pf(nic->nic_switch, nic->claim->pf);
+
+        if (!uplink)
+                return vswitch_link_get_by_name(nic->manager->netlink, nic->claim->pf, ret, NULL) == 0;
+        *ret = uplink->link;
+        return true;
+}
+
+static bool is_dead(const struct manager_nic *nic)
+{
         struct vswitch_link link;
 
-        if (uplink)
-                link = uplink->link;
-        else if (vswitch_link_get_by_name(nic->manager->netlink, pf, &link, NULL) < 0)
-                return true;
-        return !link.up || !link.carrier;
+        return !facts_find_link_of_pf(nic, &link) || !link.up || !link.carrier;
 }
 
 /* The bridge's port, and the PF by which the frames enter: a bond notices that its active member has lost the carrier
@@ -411,7 +415,7 @@ static void collect_uplink(struct manager_nic *nic)
         facts->uplink_present = nic_switch->pfs_count > 0 && nic_switch->uplink.ifindex != 0;
         facts->uplink_up = facts->uplink_present && nic_switch->uplink.up && nic_switch->uplink.carrier &&
                            (!active || (active->link.up && active->link.carrier));
-        facts->pf_dead = nic->claim && is_dead(nic, nic->claim->pf);
+        facts->pf_dead = nic->claim && is_dead(nic);
         facts->steering = nic_switch->steering;
         /* The uplink filter is on other cards than the VF then, and nothing of it can cut the VF off. */
         if (nic->claim && !facts_filter_belongs(nic, opened_pfs_of_claim(nic)))

@@ -321,6 +321,7 @@ static void reconcile(struct manager *manager)
                         break;
         }
         neighbours_reconcile(manager);
+        overrun_reconciled(manager);
         hook_continue(manager);
         arm_timers(manager);
 }

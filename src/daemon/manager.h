@@ -159,6 +159,7 @@ struct manager_nic {
         enum scarcity_verdict verdict;
         uint64_t memory_short_until; /* the host's memory is looked at again then; 0: it sufficed */
         unsigned failures;           /* moves that failed since the last that was completed */
+        unsigned restores_refused;   /* times in a row that its VF was still in use when it was to be restored */
 };
 
 /* Who of many NICs gets one of few VFs, see arbiter.c. */
@@ -180,7 +181,8 @@ SLIST_HEAD(opened_pfs, opened_pf);
 
 /* overrun.c: notifications were lost, and when everything was last read again for that. */
 struct manager_overrun {
-        bool lost; /* since then */
+        bool lost;              /* since then */
+        uint64_t reading_since; /* 0: nothing is being read */
         uint64_t read_at, pause;
 };
 
@@ -252,8 +254,8 @@ void uplinks_drop(struct manager_switch *nic_switch); /* the bridge is gone */
 bool uplinks_concern(const struct manager_switch *nic_switch, const struct vswitch_link *link);
 /* Takes over a PF's link as it was just read: tells of what happened to it and has its switch's NICs decided again. */
 void uplinks_seen(struct manager_switch *nic_switch, struct manager_pf *uplink, const struct vswitch_link *link);
-/* After a message about a PF that showed no change of it: has somebody set something of its VFs? Their NICs read their
- * tables again then, and those that wait for a VF look for one. */
+/* After a message about a PF, also one that showed no change of it: has somebody set something of its VFs? Their NICs read
+ * their tables again then, and those that wait for a VF look for one. */
 void uplinks_look_at_vfs(struct manager_switch *nic_switch);
 struct manager_pf *uplinks_active(struct manager_switch *nic_switch); /* whose pf is nic_switch->pf, or NULL */
 /* The PF beneath the switch that has this VF, whatever its netdev is called now; NULL when none has. */
@@ -286,7 +288,8 @@ void carrier_on_change(struct manager *manager);       /* of a PF's carrier */
 
 /* overrun.c: notifications that the kernel dropped */
 void overrun_seen(struct manager *manager);               /* by the monitor */
-void overrun_reconcile(struct manager *manager);          /* reads everything again, when it is time to */
+void overrun_reconcile(struct manager *manager);          /* has everything read again, when it is time to */
+void overrun_reconciled(struct manager *manager);         /* ... and the NICs have done so, too */
 uint64_t overrun_deadline(const struct manager *manager); /* when to reconcile at the latest; FAILOVER_NEVER */
 
 /* steering.c: what the card does with a MAC in two places, probed, else by driver */
@@ -411,6 +414,9 @@ extern const struct guests_callbacks domains_callbacks;
 
 /* facts.c */
 void facts_collect(struct manager_nic *nic);
+/* The link of the PF of the NIC's claim: one that is not beneath the switch any more may still be there, with its cable.
+ * False when it is not. */
+bool facts_find_link_of_pf(const struct manager_nic *nic, struct vswitch_link *ret);
 /* Could have a VF, has none, and nothing but other NICs is in the way. */
 bool facts_needs_vf(const struct manager_nic *nic);
 /* After a decision: what is partly there becomes the opposite of what was decided to be wanted. True when that changed a

@@ -230,6 +230,7 @@ static void neighbourhood_free(struct neighbourhood *neighbourhood)
         }
         mac_list_freep(&neighbourhood->moved);
         free(neighbourhood->crowded);
+        free(neighbourhood->leftovers_told);
         free(neighbourhood->directory);
         free(neighbourhood);
 }

@@ -61,7 +61,7 @@ struct neighbourhood {
         uint64_t look_at;   /* even if nothing happens */
         uint64_t leftovers_at;
         unsigned leftovers_failures; /* in a row */
-        char leftovers_failure[256]; /* the last that was told, or "" */
+        char *leftovers_told;        /* what failed at the last clean-up, "\nNAME: SENTENCE\n" each; NULL: nothing */
         uint64_t nics_seen;          /* a digest of the NICs as of the last pass */
         struct crowded_port *crowded;
         size_t crowded_count;

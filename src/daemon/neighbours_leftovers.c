@@ -49,15 +49,17 @@ static int empty(struct manager *manager, const char *name, struct vswitch_error
         return r == 0 ? list->unfinished : r;
 }
 
-/* The failure is told once, until there is another or none. */
-static void tell_failure(struct neighbourhood *neighbourhood, const char *name, const char *sentence)
+/* Each failure is told once, until the same leftover has another or none. All that fail in one clean-up go to `failures`,
+ * which is compared with at the next. */
+static void tell_failure(const struct neighbourhood *neighbourhood, FILE *failures, const char *name,
+                         const char *sentence)
 {
-        char text[sizeof(neighbourhood->leftovers_failure)];
+        char line[512];
 
-        snprintf(text, sizeof(text), "%s: %s", name, sentence);
-        if (strcmp(text, neighbourhood->leftovers_failure) == 0)
+        snprintf(line, sizeof(line), "\n%s: %s\n", name, sentence);
+        fputs(line, failures);
+        if (neighbourhood->leftovers_told && strstr(neighbourhood->leftovers_told, line))
                 return;
-        snprintf(neighbourhood->leftovers_failure, sizeof(neighbourhood->leftovers_failure), "%s", text);
         log_warning(name,
                     "cannot remove what was listed for a switch that it is not beneath any more: %s; tried again from "
                     "time to time",
@@ -65,7 +67,7 @@ static void tell_failure(struct neighbourhood *neighbourhood, const char *name, 
 }
 
 /* 0, 1 as above, or what could not be done, which was told. */
-static int clean_up_after(struct manager *manager, const char *file, int ifindex)
+static int clean_up_after(struct manager *manager, const char *file, int ifindex, FILE *failures)
 {
         struct vswitch_error error = { 0 };
         struct vswitch_link link = { 0 };
@@ -77,7 +79,8 @@ static int clean_up_after(struct manager *manager, const char *file, int ifindex
         if (r == -ENODEV)
                 r = state_file_remove(manager->neighbourhood->directory, file, &error);
         if (r < 0)
-                tell_failure(manager->neighbourhood, link.name[0] ? link.name : file, vswitch_error_text(&error, r));
+                tell_failure(manager->neighbourhood, failures, link.name[0] ? link.name : file,
+                             vswitch_error_text(&error, r));
         return r;
 }
 
@@ -97,24 +100,33 @@ void neighbours_clean_up(struct manager *manager)
 {
         struct neighbourhood *neighbourhood = manager->neighbourhood;
         DIR *directory = opendir(neighbourhood->directory);
+        char *text = NULL;
+        size_t size = 0;
+        FILE *failures = open_memstream(&text, &size);
         bool failed = false, unfinished = false;
         uint64_t pause = NEIGHBOURS_RETRY;
 
-        for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        for (struct dirent *entry; failures && directory && (entry = readdir(directory));) {
                 char file[16];
                 int ifindex = parse_name(entry->d_name, file, sizeof(file));
-                int r = ifindex > 0 && !neighbours_find_pf(manager, ifindex) ? clean_up_after(manager, file, ifindex)
-                                                                             : 0;
+                int r = ifindex > 0 && !neighbours_find_pf(manager, ifindex)
+                                ? clean_up_after(manager, file, ifindex, failures)
+                                : 0;
 
                 failed |= r < 0;
                 unfinished |= r > 0;
         }
         if (directory)
                 closedir(directory);
+        failed |= !failures;
+        if (failures) {
+                fclose(failures);
+                free(neighbourhood->leftovers_told);
+                neighbourhood->leftovers_told = text;
+        }
 
         if (!failed) {
                 neighbourhood->leftovers_failures = 0;
-                neighbourhood->leftovers_failure[0] = '\0';
                 neighbourhood->leftovers_at = unfinished ? 0 : FAILOVER_NEVER;
                 return;
         }

@@ -7,7 +7,7 @@
  * bridges have, and a guest that floods the host with new addresses makes the kernel drop notifications again while it
  * goes on. So the first loss after a quiet time is answered at once; those that follow wait for a pause, which doubles
  * from PAUSE_FIRST to PAUSE_MAX and is so long that reading takes no more than 1/SHARE of the time where that is
- * possible. All losses of one pause are answered by one reading: what the daemon knows is never older than PAUSE_MAX and
+ * possible: of the bridges and cards, and of each NIC's entries, which is most of it. All losses of one pause are answered by one reading: what the daemon knows is never older than PAUSE_MAX and
  * the time to read it.
  *
  * Carriers cannot wait: while a loss is unanswered those of the PFs are looked at as after any link notification.
@@ -45,7 +45,7 @@ static uint64_t choose_pause(const struct manager_overrun *overrun, uint64_t beg
 void overrun_reconcile(struct manager *manager)
 {
         struct manager_overrun *overrun = &manager->overrun;
-        uint64_t begin = manager_now(manager), end;
+        uint64_t begin = manager_now(manager);
 
         if (!overrun->lost || begin < overrun_deadline(manager))
                 return;
@@ -55,10 +55,20 @@ void overrun_reconcile(struct manager *manager)
                 log_notice(NULL, "the kernel dropped notifications; reading everything again");
         else
                 log_debug(NULL, "the kernel goes on dropping notifications; reading everything again");
+        overrun->reading_since = begin;
         switches_refresh(manager);
-        end = manager_now(manager);
-        overrun->pause = choose_pause(overrun, begin, end);
+}
+
+void overrun_reconciled(struct manager *manager)
+{
+        struct manager_overrun *overrun = &manager->overrun;
+        uint64_t end = manager_now(manager);
+
+        if (overrun->reading_since == 0)
+                return;
+        overrun->pause = choose_pause(overrun, overrun->reading_since, end);
         overrun->read_at = end;
+        overrun->reading_since = 0;
 }
 
 uint64_t overrun_deadline(const struct manager *manager)

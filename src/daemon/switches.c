@@ -272,11 +272,11 @@ static void refresh(struct manager_switch *nic_switch, bool all)
         take_result(nic_switch, &seen);
         if (all || !same_bridge(&before, nic_switch) || !same_pfs(nic_switch, before.pfs, before.pfs_count))
                 neighbours_refresh(nic_switch);
+        /* Also when all NICs are looked at: it is what the next message is compared with. */
+        uplinks_look_at_vfs(nic_switch);
         /* Hundreds of NICs are not looked at for a message that says nothing new. What it may hide is of VFs. */
-        if (!all && same_picture(&before, nic_switch)) {
-                uplinks_look_at_vfs(nic_switch);
+        if (!all && same_picture(&before, nic_switch))
                 return;
-        }
         TAILQ_FOREACH (nic, &nic_switch->manager->nics, entry)
                 if (nic->nic_switch == nic_switch) {
                         nic->tables_stale = true;

@@ -9,8 +9,8 @@
  * whose driver was unbound and bound again is a new one.
  *
  * That somebody has set something of a VF (ip link set PF vf N ...) the kernel tells by a message about the PF that has
- * nothing of the VF in it. So after one that shows no change all VFs of the PF are read, with one question, and the NICs
- * of those that are not as they were look at their tables again.
+ * nothing of the VF in it. So after each, also one that shows no change, all VFs of the PF are read, with one question,
+ * and the NICs of those that are not as they were look at their tables again.
  *
  * Claims name their PF as people do, so a renamed PF means renamed claims; the VF's PCI address tells whose they are.
  */
@@ -198,9 +198,8 @@ static void look_at_vfs(struct manager_switch *nic_switch, struct pf *pf)
 
         TAILQ_FOREACH (nic, &manager->nics, entry)
                 any |= is_concerned(nic_switch, nic, pf);
-        if (!any)
-                return;
-        if (pf->driver->list_attributes(pf, &now.attributes, &now.count, NULL) < 0)
+        /* What nobody looks at is not remembered either: it would be old when somebody does. */
+        if (any && pf->driver->list_attributes(pf, &now.attributes, &now.count, NULL) < 0)
                 now = (struct vf_settings){ 0 };
         before.attributes = opened_pfs_exchange_settings(manager, pf, now.attributes, now.count, &before.count);
         any = any_changed(&before, &now);

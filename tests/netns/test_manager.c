@@ -180,6 +180,61 @@ static bool attach_failed(void)
         return is_synthetic() && nic()->facts.failure == FAILOVER_REASON_ATTACH_FAILED;
 }
 
+/* It has left the switch, and is still there. */
+START_TEST(an_isolated_guests_card_is_told_of_also_when_it_left_the_bridge)
+{
+        struct explanation explanation;
+
+        config.unplug_timeout_usec = 50 * USEC_PER_MSEC;
+        stage_begin();
+        start_guest_on_vf();
+        netns_run("ip link set up0 nomaster; ip link set up0 down");
+        RUN_UNTIL(is_isolated);
+        explain_nic(nic(), &explanation);
+        ck_assert_ptr_nonnull(strstr(explanation.detail, "up0 (not beneath the switch, down)"));
+        netns_run("ip link set up0 up; ip link set wire down");
+        RUN_UNTIL(is_isolated);
+        explain_nic(nic(), &explanation);
+        ck_assert_ptr_nonnull(strstr(explanation.detail, "up0 (not beneath the switch, no carrier)"));
+        netns_run("ip link del up0");
+        explain_nic(nic(), &explanation);
+        ck_assert_ptr_nonnull(strstr(explanation.detail, "up0 (which is not there)"));
+        stage_end();
+}
+END_TEST
+
+static bool restore_was_refused_twice(void)
+{
+        return nic()->restores_refused == 2;
+}
+
+/* A QEMU may take long to unpin a guest's memory. */
+START_TEST(a_vf_that_is_still_in_use_is_no_failure)
+{
+        struct explanation explanation;
+
+        stage_begin();
+        start_guest_on_vf();
+        pf->bind_error = -EBUSY;
+        ask(false);
+        RUN_UNTIL(is_withdrawing);
+        let_go();
+        RUN_UNTIL(restore_was_refused_twice);
+        explain_nic(nic(), &explanation);
+        ck_assert_str_ne(explanation.trouble, "");
+        ck_assert_int_eq(nic()->facts.failure, FAILOVER_REASON_NONE);
+        ck_assert_uint_eq(nic()->failures, 0);
+        ck_assert_uint_eq(manager->moves_failed, 0);
+        ck_assert_ptr_nonnull(nic()->claim);
+        expect_reachable();
+        pf->bind_error = 0;
+        RUN_UNTIL(is_synthetic);
+        ck_assert_uint_eq(nic()->restores_refused, 0);
+        ck_assert_uint_eq(manager->moves_failed, 0);
+        stage_end();
+}
+END_TEST
+
 START_TEST(libvirt_that_refuses_leaves_the_guest_as_it_was)
 {
         stage_begin();
@@ -819,6 +874,8 @@ int main(void)
         ADD(a_guest_without_a_driver_loses_the_vf_again);
         ADD(a_guest_that_keeps_its_vf_stays_reachable);
         ADD(a_guest_that_keeps_a_vf_without_a_link_is_isolated_until_the_link_returns);
+        ADD(an_isolated_guests_card_is_told_of_also_when_it_left_the_bridge);
+        ADD(a_vf_that_is_still_in_use_is_no_failure);
         ADD(libvirt_that_refuses_leaves_the_guest_as_it_was);
         ADD(a_kernel_that_refuses_the_copy_rule_keeps_the_guest_synthetic);
         ADD(libvirt_going_away_changes_nothing);

@@ -762,6 +762,35 @@ START_TEST(a_leftover_that_the_card_keeps_is_tried_again)
 }
 END_TEST
 
+/* Two that fail do not make each other news. */
+START_TEST(each_leftover_that_the_card_keeps_is_told_once)
+{
+        struct modelled_pf *other;
+
+        begin();
+        listen_to_log();
+        netns_add_veth("up5", "wire5", NULL);
+        other = modelled_pf_add("up5", netns_ifindex("up5"), 0);
+        other->filters[other->filter_count++] = netns_mac(OTHER);
+        speak("c1", CONTAINER);
+        expect_listed(CONTAINER);
+        netns_run("ip link set up0 nomaster");
+        settle();
+        stop_daemon();
+        pf->unlist_error = other->unlist_error = -EIO;
+        write_note(other->pf.ifindex, other->pf.ifindex, "{\"" OTHER "\": 1}");
+        start_daemon();
+        catch_up_without_a_bridge();
+        ck_assert_uint_eq(count_in_log("this card keeps what it has"), 2);
+        for (int i = 0; i < 3; i++) {
+                clean_up_now();
+                catch_up_without_a_bridge();
+        }
+        ck_assert_uint_eq(count_in_log("this card keeps what it has"), 2);
+        stage_end();
+}
+END_TEST
+
 static char *renamed[] = { (char[]){ "up0" }, (char[]){ "up9" } };
 
 static void rename_up0(void)
@@ -844,6 +873,30 @@ START_TEST(a_storm_is_answered_with_pauses)
 }
 END_TEST
 
+/* What the NICs read again counts, too: it is most of it where there are many. */
+START_TEST(the_pause_after_a_loss_grows_with_all_that_is_read)
+{
+        uint64_t begun;
+
+        begin();
+        settle();
+        manager->overrun.lost = true;
+        overrun_reconcile(manager);
+        ck_assert(!manager->overrun.lost);
+        for (begun = manager_now(manager); manager_now(manager) < begun + 50 * USEC_PER_MSEC;)
+                ;
+        overrun_reconciled(manager);
+        ck_assert_uint_ge(manager->overrun.pause, 500 * USEC_PER_MSEC);
+        ck_assert_uint_gt(manager->overrun.read_at, begun);
+        /* Nothing was lost since, so nothing was read. */
+        begun = manager->overrun.read_at;
+        overrun_reconcile(manager);
+        overrun_reconciled(manager);
+        ck_assert_uint_eq(manager->overrun.read_at, begun);
+        stage_end();
+}
+END_TEST
+
 START_TEST(a_card_without_vfs_needs_no_list)
 {
         begin();
@@ -892,9 +945,11 @@ int main(void)
         ADD(what_was_listed_for_a_bridge_that_goes_is_removed);
         ADD(a_bridge_that_went_while_no_daemon_ran_leaves_nothing);
         ADD(a_leftover_that_the_card_keeps_is_tried_again);
+        ADD(each_leftover_that_the_card_keeps_is_told_once);
         netns_test_add_loop(suite, "a_pf_that_is_renamed_keeps_what_is_ours", a_pf_that_is_renamed_keeps_what_is_ours,
                             0, 3);
         ADD(a_storm_is_answered_with_pauses);
+        ADD(the_pause_after_a_loss_grows_with_all_that_is_read);
         ADD(a_card_without_vfs_needs_no_list);
         return netns_test_run(suite);
 }

@@ -444,6 +444,44 @@ START_TEST(a_switch_without_vfs_is_not_looked_at)
 }
 END_TEST
 
+/* ---- settings of VFs ---- */
+
+/* A notification about the PF that says nothing. */
+static void say_nothing(void)
+{
+        static unsigned count;
+
+        netns_run("ip link set up0 alias a%u", count++);
+        settle();
+}
+
+/* One that the daemon does not care for shows what it has looked at. */
+START_TEST(a_setting_that_is_made_with_a_change_of_the_link_is_missed_by_nobody)
+{
+        struct modelled_vf *vf;
+        unsigned reads;
+
+        stage_begin();
+        start_guest_on_vf();
+        settle();
+        vf = modelled_vf_find(nic()->claim->vf_address);
+        say_nothing();
+        reads = software_switch->pin_reads;
+        say_nothing();
+        ck_assert_uint_eq(software_switch->pin_reads, reads);
+
+        vf->attributes.max_rate = 100;
+        netns_run("ip link set up0 address 02:00:00:00:00:77");
+        settle();
+        ck_assert_uint_gt(software_switch->pin_reads, reads);
+        reads = software_switch->pin_reads;
+        vf->attributes.max_rate = 0;
+        say_nothing();
+        ck_assert_uint_gt(software_switch->pin_reads, reads);
+        stage_end();
+}
+END_TEST
+
 /* ---- bonds and VLAN devices ---- */
 
 START_TEST(a_bond_whose_active_member_changes_moves_its_guests)
@@ -566,6 +604,7 @@ int main(void)
         ADD(a_lost_carrier_sends_guests_back_until_it_returns);
         ADD(bursts_end_and_a_flood_of_taps_does_not_keep_them_fast);
         ADD(a_switch_without_vfs_is_not_looked_at);
+        ADD(a_setting_that_is_made_with_a_change_of_the_link_is_missed_by_nobody);
         if (netns_test_kernel_has("bonds", "ip link add b0 type bond")) {
                 ADD(a_bond_whose_active_member_changes_moves_its_guests);
                 ADD(cards_that_nobody_measured_offer_both_paths_too);
