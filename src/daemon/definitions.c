@@ -56,7 +56,7 @@ static void drop(struct manager *manager, struct definition *definition)
         free(definition);
 }
 
-static struct named_vf *find_vf(const struct definition *definition, const char *vf_address)
+static const struct named_vf *find_vf(const struct definition *definition, const char *vf_address)
 {
         for (size_t i = 0; i < definition->vfs_count; i++)
                 if (strcmp(definition->vfs[i].address, vf_address) == 0)
@@ -184,10 +184,9 @@ void definitions_vf_freed(struct manager *manager, const char *vf_address)
         struct definition *definition;
 
         TAILQ_FOREACH (definition, manager->definitions, entry) {
-                struct named_vf *vf = find_vf(definition, vf_address);
-
-                if (vf)
-                        vf->warned = false;
+                for (size_t i = 0; i < definition->vfs_count; i++)
+                        if (strcmp(definition->vfs[i].address, vf_address) == 0)
+                                definition->vfs[i].warned = false;
         }
 }
 
