@@ -108,8 +108,8 @@ struct modelled_switch {
         struct modelled_port ports[MODELLED_PORTS_MAX];
         size_t port_count;
 
-        int copy_error;  /* 0, or what every copy_add returns */
-        int vlan_error;  /* ... every set_access_vlan */
+        int copy_error; /* 0, or what every copy_add returns */
+        int vlan_error; /* ... every set_access_vlan */
         unsigned vlan_tries;
         int guard_error; /* ... every guard_set */
 
