@@ -138,10 +138,8 @@ BUGS = [
     Bug('isolation-outlives-the-loss', 'a guest still counts as isolated when the link is back', 'rules.c',
         'facts->unplug_refused &&\n               facts->pf_dead;', 'facts->unplug_refused;'),
     Bug('isolated-not-asked-again', 'an isolated guest is not asked again', 'rules.c',
-        '                decision_wait_until(decision, view->facts->unplug_refused_until);\n'
-        '        else\n                step_ask_to_unplug(view, decision);\n}\n\n/* Its name goes first;',
-        '                decision_wait_until(decision, view->facts->unplug_refused_until);\n'
-        '}\n\n/* Its name goes first;'),
+        '        decision->watch_vectors = true;\n        step_ask_to_unplug(view, decision);\n}\n\n/* Its name goes first;',
+        '        decision->watch_vectors = true;\n}\n\n/* Its name goes first;'),
     Bug('isolated-off-its-tap', 'an isolated guest that listens to its standby is not served there', 'rules.c',
         '        tables.pin = tables_synthetic(view).pin;', '        tables.pin = FAILOVER_PIN_UPLINK;'),
     Bug('refusal-forgotten', 'that a guest has refused is forgotten', 'progress.c',
