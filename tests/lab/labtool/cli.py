@@ -43,12 +43,20 @@ def cmd_up(args):
         accel = machine.accelerator()
         if not args.no_install:
             hosts.build_project()
-        with state.guarded():
-            _bring_up(wanted, args, no_sriov, accel)
-            failure = _start_guests(args.guests, wanted, args.nics)
+        try:
+            failure = _bring_up_with_guests(wanted, args, no_sriov, accel)
+        except hosts.HostSilent as err:
+            say(f"{err}; once more")
+            failure = _bring_up_with_guests(wanted, args, no_sriov, accel)
     _summary()
     if failure:
         raise failure
+
+
+def _bring_up_with_guests(wanted, args, no_sriov, accel):
+    with state.guarded():
+        _bring_up(wanted, args, no_sriov, accel)
+        return _start_guests(args.guests, wanted, args.nics)
 
 
 def _start_guests(count, wanted, nics):

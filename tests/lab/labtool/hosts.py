@@ -11,6 +11,7 @@ What it needs to know lies on the 9p share that every host mounts as /lab:
 """
 import os
 import shutil
+import time
 
 from . import image, initramfs, machine
 from .addresses import LAB_NETNS, MAX_HOSTS, Host, vf_sender
@@ -19,12 +20,18 @@ from .paths import BOOT, BUILD, IMAGE_SRC, INSTALL, KEYS, LOGS, REPO, SHARE, SSH
 
 MEMORY_MB = 3072
 _BOOT_SECONDS = {"kvm": 90, "tcg": 300}
+# The first word comes after seconds, on a busy machine after some ten.
+_SILENT_SECONDS = 90
 _INITRD_MODULES = ["virtio_blk", "crc32c_generic", "ext4", "9p", "9pnet_virtio"]
 _SSH_CONFIG = """Host *
  StrictHostKeyChecking no
  UserKnownHostsFile /dev/null
  LogLevel ERROR
 """
+
+
+class HostSilent(LabError):
+    """A host's kernel never began: without KVM, QEMU sometimes hangs there."""
 
 
 def prepare(hosts, vfs, no_sriov, bond):
@@ -78,6 +85,7 @@ def await_ready(hosts, processes, accel):
     """Waits until all hosts say READY, showing what they are at."""
     seen = {h.name: 0 for h in hosts}
     ready = set()
+    started = time.monotonic()
 
     def look():
         for host in hosts:
@@ -89,6 +97,8 @@ def await_ready(hosts, processes, accel):
                 if line.startswith("READY"):
                     ready.add(host.name)
             seen[host.name] = len(lines)
+            if not lines and time.monotonic() - started > _SILENT_SECONDS:
+                raise HostSilent(f"{host.name} has not said a word in {_SILENT_SECONDS} s")
             if processes[host.name].poll() is not None:
                 raise LabError(f"{host.name}: QEMU ended\n{_tail(machine.qemu_log(host))}\n"
                                f"{_tail(machine.serial_log(host))}")
@@ -96,6 +106,8 @@ def await_ready(hosts, processes, accel):
 
     try:
         wait_for("all hosts ready", look, _BOOT_SECONDS[accel])
+    except HostSilent:
+        raise
     except LabError as err:
         late = [h for h in hosts if h.name not in ready]
         logs = "\n".join(f"-- {h.name}:\n{_tail(machine.serial_log(h))}" for h in late)
